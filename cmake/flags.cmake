@@ -1,0 +1,26 @@
+# Warnings, hardening and sanitizers, as one interface target that everything of ours links.
+add_library(otad_flags INTERFACE)
+target_compile_definitions(otad_flags INTERFACE _GNU_SOURCE)
+target_compile_options(otad_flags INTERFACE
+	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes
+	-Wvla -Wformat=2 -Wundef -Wcast-qual -Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+	target_compile_options(otad_flags INTERFACE
+		-Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init)
+endif()
+if(OTAD_WERROR)
+	target_compile_options(otad_flags INTERFACE -Werror)
+endif()
+if(OTAD_TEST_HOOKS)
+	target_compile_definitions(otad_flags INTERFACE OTAD_TEST_HOOKS=1)
+else()
+	target_compile_definitions(otad_flags INTERFACE OTAD_TEST_HOOKS=0)
+endif()
+if(OTAD_SANITIZE)
+	target_compile_options(otad_flags INTERFACE -fsanitize=${OTAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+	target_link_options(otad_flags INTERFACE -fsanitize=${OTAD_SANITIZE})
+endif()
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection")
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+	target_link_options(otad_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+endif()

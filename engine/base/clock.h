@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only place that asks the system for the time. Everything else gets `now` as a parameter.
+ *
+ * clock_now() is CLOCK_BOOTTIME plus an offset: at first the offset to this host's clock, later the one
+ * measured against the database's clock (clock_set_offset, at each heartbeat), so that replicas agree
+ * and a jump of the host's clock changes nothing. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include "engine/base/base.h"
+
+/* Milliseconds since boot, also while suspended. Never goes back. */
+int64_t clock_boot_ms(void);
+/* The same in microseconds, for measuring durations. */
+int64_t clock_boot_us(void);
+/* The product's idea of the time. Any thread. */
+utc_ms clock_now(void);
+/* From now on clock_now() == clock_boot_ms() + offset_ms. Any thread. */
+void clock_set_offset(int64_t offset_ms);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON in and out; the only yajl user. Writing is compact and keeps the order of the calls, which the
+ * devices' parsers depend on (device-protocol.md §2.4). */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "engine/base/buf.h"
+
+/* ---- writing ---- */
+struct json_out; /* appends to a buf */
+struct json_out *json_new(struct arena *a, struct buf *to);
+void json_object(struct json_out *j);
+void json_object_end(struct json_out *j);
+void json_array(struct json_out *j);
+void json_array_end(struct json_out *j);
+void json_key(struct json_out *j, const char *key);
+/* s is valid UTF-8. */
+void json_string(struct json_out *j, const char *s);
+void json_int(struct json_out *j, int64_t n);
+void json_bool(struct json_out *j, bool v);
+/* key and value in one call. */
+void json_put_string(struct json_out *j, const char *key, const char *s);
+void json_put_int(struct json_out *j, const char *key, int64_t n);
+void json_put_bool(struct json_out *j, const char *key, bool v);
+
+/* ---- reading ---- */
+struct json; /* a value; lives in the arena it was parsed into */
+/* NULL when text is not one JSON value. With lenient, commas before a closing bracket are skipped first
+ * (a real device SDK sends them, device-protocol.md §5.2). Nesting deeper than 32 is refused. */
+const struct json *json_parse(struct arena *a, const char *text, size_t len, bool lenient);
+/* All getters take NULL for v (and then find nothing), so that paths chain. */
+const struct json *json_get(const struct json *v, const char *key);
+/* The string, or NULL when v is not a string. */
+const char *json_text(const struct json *v);
+/* A number or a string of an integer, blanks around it and a fraction are dropped: devices send both. */
+bool json_int_lenient(const struct json *v, int64_t *ret);
+bool json_is_object(const struct json *v);
+/* Scalars as text ("1" and 1 are both "1"), in the arena; NULL otherwise. */
+const char *json_scalar(struct arena *a, const struct json *v);
+size_t json_length(const struct json *v);
+const struct json *json_at(const struct json *v, size_t i);
+
+#endif

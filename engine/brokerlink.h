@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The private conversation between otad and the broker plugin, over otad's own MQTT connection.
+ * A message is one or more lines, ended by LF; fields are separated by one TAB; text is UTF-8.
+ *
+ * otad -> plugin, topic LINK_TO_BROKER, QoS 1, handled in order, never routed to anybody:
+ *   hello                                     answer with a `state` line
+ *   cred-begin <position>                     a full set of credentials follows
+ *   cred <pk> <dn> <secret>                   this device may log in with this secret (adds or replaces; a
+ *                                             changed secret closes the live connection)
+ *   cred-del <pk> <dn>                        it may not; its live connection is closed
+ *   cred-end <position>                       end of the full set: devices that it did not name are dropped
+ *   cred-pos <position>                       every change up to this position has been sent
+ *   presence                                  send a presence snapshot
+ *
+ * plugin -> otad, topic LINK_FROM_BROKER, QoS 1:
+ *   state <boot> <position> <online>          answer to hello; position 0 = no credentials at all
+ *   on  <boot> <seq> <conn> <pk> <dn> <ip>    a device logged in
+ *   off <boot> <seq> <conn> <pk> <dn>         that very connection ended
+ *   snap-begin <boot> <seq>
+ *   snap <conn> <pk> <dn> <ip>
+ *   snap-end <boot> <seq> <count>             devices not named since snap-begin are offline
+ *   beat <boot> <seq> <online>                once a second
+ *
+ * boot is a random number per broker start; seq counts the on/off lines of a boot from 1, so a gap shows;
+ * conn is unique over boots (boot time in ms << 20 | counter), positive, below 2^63. A beat, a snap-begin and
+ * a snap-end carry the seq of the last on/off line sent before them. */
+#ifndef ENGINE_BROKERLINK_H
+#define ENGINE_BROKERLINK_H
+
+/* $CONTROL topics are handed to plugins by Mosquitto and never routed. */
+#define LINK_TO_BROKER "$CONTROL/otad/v1"
+#define LINK_FROM_BROKER "/otad/broker"
+
+#define LINK_LINE_MAX 1024
+/* otad keeps its messages below this. */
+#define LINK_MESSAGE_MAX 32768
+
+#endif

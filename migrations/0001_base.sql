@@ -1,0 +1,376 @@
+-- Base tables. Times are milliseconds since 1970 UTC (..._ms). Integer keys inside; the vendor-shaped ids
+-- (FirmwareId, JobId, TaskId, IotId) are derived from them (engine/ids.h), so no text key is indexed here
+-- but ProductKey, access key ids and device names.
+-- No index and no index predicate mentions anything that changes on a task: that keeps its updates HOT.
+
+-- ---- accounts ------------------------------------------------------------------------------------------
+create table account (
+	id         bigint generated always as identity primary key,
+	name       text collate "C" not null unique,
+	created_ms bigint not null
+);
+
+create table instance (
+	id          bigint generated always as identity primary key,
+	account_id  bigint not null references account,
+	instance_id text collate "C" not null unique,   -- IotInstanceId
+	is_default  boolean not null,
+	created_ms  bigint not null
+);
+create unique index instance_default on instance (account_id) where is_default;
+
+create table access_key (
+	id         bigint generated always as identity primary key,
+	account_id bigint not null references account,
+	key_id     text collate "C" not null unique,    -- AccessKeyId
+	secret     bytea not null,                      -- sealed, aad "access_key|<key_id>"
+	name       text not null,
+	role       text not null check (role in ('admin', 'operator', 'viewer')),
+	disabled   boolean not null default false,
+	created_ms bigint not null
+);
+
+-- Used nonces of changing calls, in the transaction that they guard. Partitioned by arrival (15 minutes);
+-- a text is looked up in all partitions under an advisory lock, so the key needs no uniqueness here.
+create table nonce (
+	key_id bigint not null,
+	nonce  text collate "C" not null,
+	at_ms  bigint not null
+) partition by range (at_ms);
+create index nonce_lookup on nonce (key_id, nonce);
+create table nonce_rest partition of nonce default;
+
+-- One row per changing call, in its transaction; append-only.
+create table audit (
+	id         bigint generated always as identity primary key,
+	at_ms      bigint not null,
+	account_id bigint not null,
+	key_id     text not null,        -- AccessKeyId, or "otactl:<user>"
+	action     text not null,
+	request_id text not null,
+	target     text not null,        -- the id that the call is about, or ''
+	result     text not null         -- 'OK' or the error code
+);
+
+-- ---- products and devices ------------------------------------------------------------------------------
+create table product (
+	id          bigint generated always as identity primary key,
+	account_id  bigint not null references account,
+	instance_id bigint not null references instance,
+	product_key text collate "C" not null unique,
+	name        text not null,
+	secret      bytea not null,      -- sealed, aad "product|<product_key>"
+	description text not null default '',
+	node_type   smallint not null,
+	data_format smallint,
+	commodity   text not null,       -- iothub | iothub_senior
+	protocol    text,
+	net_type    text not null default 'WIFI',
+	auth_type   text not null default 'secret',
+	id2         boolean not null default false,
+	category_key text,
+	validate_type smallint not null default 1,
+	created_ms  bigint not null,
+	unique (account_id, name)
+);
+
+create table module (
+	id          bigint generated always as identity primary key,
+	product_id  bigint not null references product,
+	name        text not null,
+	alias       text not null default '',
+	description text not null default '',
+	created_ms  bigint not null,
+	modified_ms bigint not null
+);
+create unique index module_name on module (product_id, lower(name));
+
+create table device (
+	id         bigint generated always as identity primary key,
+	product_id bigint not null references product,
+	name       text collate "C" not null,           -- DeviceName
+	nickname   text,
+	secret     bytea not null,       -- sealed, aad "device|<product_key>|<name>"
+	disabled   boolean not null default false,
+	apply_id   bigint,               -- the batch registration that made it
+	created_ms bigint not null,
+	unique (product_id, name)
+);
+create index device_apply on device (apply_id, id) where apply_id is not null;
+
+-- What a device says of itself. A version is written only when it differs from the stored one: prev_version
+-- and reported_ms tell what it was at any recent time.
+create table device_module (
+	device_id    bigint not null,
+	module       text collate "C" not null,         -- 'default' = the whole device
+	version      text collate "C" not null,
+	reported_ms  bigint not null,    -- when this version was first reported
+	prev_version text collate "C",
+	modified_ms  bigint not null,
+	primary key (device_id, module)
+) with (fillfactor = 80);
+
+-- For the API's answers only; the engine never reads it.
+create table device_session (
+	device_id  bigint primary key,
+	online     boolean not null,
+	conn       bigint not null,      -- the broker connection the row speaks of
+	ip         text not null default '',
+	active_ms  bigint not null,      -- first connection ever
+	online_ms  bigint not null,      -- last connect
+	changed_ms bigint not null       -- last change of online
+) with (fillfactor = 70);
+
+create table device_group (
+	id          bigint generated always as identity primary key,
+	account_id  bigint not null references account,
+	instance_id bigint not null references instance,
+	group_id    text collate "C" not null unique,
+	parent_id   bigint references device_group,
+	kind        text not null,       -- LINK_PLATFORM | LINK_PLATFORM_DYNAMIC
+	name        text not null,
+	description text not null default '',
+	expression  text,                -- of a dynamic group
+	created_ms  bigint not null
+);
+create table device_group_member (
+	group_id  bigint not null references device_group,
+	device_id bigint not null,
+	primary key (group_id, device_id)
+);
+
+-- Batch registrations (ApplyId). Devices are made in the background, in chunks; `made` is where to resume.
+create table device_apply (
+	id         bigint generated always as identity (start with 1000000) primary key,
+	account_id bigint not null references account,
+	product_id bigint not null references product,
+	status     text not null,        -- CHECK .. CREATE_FAILED (api.md §8.7)
+	wanted     int not null,
+	made       int not null default 0,
+	created_ms bigint not null
+);
+
+-- Outbox to the brokers: credentials that changed and have not been handed over yet. The row goes when the
+-- broker has acknowledged; whoever promised "can log in from now on" waits for that.
+create table credential_change (
+	id          bigint generated always as identity primary key,
+	product_key text not null,
+	device_name text not null,
+	device_id   bigint not null
+);
+create table credential_feed (
+	shard    int primary key,
+	position bigint not null         -- grows with every delivery; a broker that lags behind gets a snapshot
+);
+
+-- ---- packages ------------------------------------------------------------------------------------------
+create table firmware (
+	id           bigint generated always as identity primary key,
+	account_id   bigint not null references account,
+	product_id   bigint not null references product,
+	name         text not null,
+	description  text not null default '',
+	type         smallint not null,  -- 0 full, 1 differential
+	module       text collate "C" not null default 'default',
+	src_version  text collate "C" not null default '',
+	dest_version text collate "C" not null,
+	sign_method  text not null,      -- MD5 | SHA256
+	status       smallint not null,  -- api.md §10.1
+	udi          text not null default '',
+	created_ms   bigint not null,
+	modified_ms  bigint not null,
+	deleted_ms   bigint              -- its jobs stay readable
+);
+create unique index firmware_name on firmware (account_id, name) where deleted_ms is null;
+create unique index firmware_version on firmware (product_id, module, type, src_version, dest_version)
+	where deleted_ms is null;
+
+create table firmware_file (
+	firmware_id bigint not null references firmware,
+	n           smallint not null,   -- from 1
+	object_key  text collate "C" not null,
+	name        text not null default '',
+	size        bigint not null,
+	md5         text not null,       -- lower-case hex
+	sha256      text not null,
+	primary key (firmware_id, n)
+);
+create index firmware_file_object on firmware_file (object_key);
+
+-- ---- jobs ----------------------------------------------------------------------------------------------
+create table job (
+	id               bigint generated always as identity primary key,
+	account_id       bigint not null references account,
+	product_id       bigint not null references product,
+	firmware_id      bigint not null references firmware,
+	kind             smallint not null,       -- enum job_kind
+	target_selection text not null,           -- ALL | SPECIFIC | GRAY | GROUP
+	src_versions     text[] not null default '{}',
+	gray_milli       int,                     -- percent * 1000
+	gray_text        text,                    -- as it was given
+	group_id         bigint references device_group,
+	dynamic_mode     smallint,
+	schedule_ms      bigint,
+	finish_ms        bigint,
+	retry_interval   int,                     -- minutes
+	retry_count      int,
+	timeout_min      int,
+	max_per_minute   int not null,
+	overwrite_mode   smallint not null default 1,
+	need_push        boolean not null default true,
+	need_confirm     boolean not null default false,
+	download_mqtt    boolean not null default false,
+	multi_module     boolean not null default false,
+	tag_keys         text[] not null default '{}',
+	tag_values       text[] not null default '{}',
+	created_ms       bigint not null,
+	modified_ms      bigint not null
+);
+create index job_firmware on job (firmware_id, id);
+
+-- The devices of a SPECIFIC job, as they were named.
+create table job_target (
+	job_id     bigint primary key references job,
+	device_ids bigint[] not null
+);
+
+-- One narrow row per job, no secondary index: the job's lock. Every transaction that moves tasks first locks
+-- the rows concerned, FOR NO KEY UPDATE, ascending, all at once (docs/architecture.md, "Lock order").
+create table job_run (
+	job_id         bigint primary key references job,
+	status         smallint not null,   -- enum job_status
+	paused         boolean not null default false,
+	making         smallint not null,   -- enum job_making
+	max_per_minute int not null,
+	chosen         int not null default 0,    -- rows written by the maker's first step
+	made_seq       int not null default 0,    -- tasks up to here exist; rows above are nobody's yet
+	next_seq       int not null default 1,    -- for joins after the making
+	order_no       int not null default 0,    -- last bulk order
+	rescan_no      int not null default 0,    -- raised when a task becomes due elsewhere than in the engine
+	next_slot_ms   bigint not null default 0, -- next push slot
+	n_confirm      int not null default 0,
+	n_queued       int not null default 0,
+	n_notified     int not null default 0,
+	n_in_progress  int not null default 0,
+	n_succeeded    int not null default 0,
+	n_failed       int not null default 0,
+	n_canceled     int not null default 0,
+	started_ms     bigint,
+	ended_ms       bigint,
+	modified_ms    bigint not null
+) with (fillfactor = 20);
+
+-- The jobs that have not ended: what the engine walks. A row goes in the transaction that ends its job.
+create table live_job (
+	job_id bigint primary key
+);
+
+create table task (
+	job_id      bigint not null,
+	seq         int not null,
+	device_id   bigint not null,
+	state       smallint not null,            -- enum task_state
+	order_no    int not null default 0,       -- job_run.order_no when it was last moved
+	progress    smallint not null default 0,  -- percent
+	retries     smallint not null default 0,  -- used up
+	pushes      int not null default 0,       -- times pushed or answered
+	repushes    smallint not null default 0,  -- pushes since the last progress, for the back-off
+	push_conn   bigint not null default 0,    -- connection it was last pushed to
+	push_ms     bigint not null default 0,    -- last push
+	timeout_ms  bigint,                       -- end of the time limit; null: the clock does not run
+	retry_ms    bigint,                       -- a retry is pending and due then
+	verdict_ms  bigint,                       -- a third version is judged then
+	pending_version text collate "C",         -- that version
+	fail_ms     bigint not null default 0,    -- last failure that was counted
+	fail_desc   text,                         -- and what it said
+	src_version text collate "C",             -- null: never reported
+	task_desc   text not null default '',
+	created_ms  bigint not null,
+	modified_ms bigint not null,
+	primary key (job_id, seq)
+) with (fillfactor = 80);
+
+-- One row per unfinished task: the way from a report to its task, and the net under "a device has at most one
+-- unfinished task". module '' = the whole device: used by every job without MultiModuleMode.
+create table active_task (
+	device_id bigint not null,
+	module    text collate "C" not null,
+	job_id    bigint not null,
+	seq       int not null,
+	primary key (device_id, module)
+);
+
+-- Due times. A stale row is harmless: whoever fires it looks at the task again.
+create table timer (
+	due_ms bigint not null,
+	job_id bigint not null,
+	seq    int not null,                      -- 0: the job itself
+	kind   smallint not null,                 -- enum timer_kind
+	primary key (due_ms, job_id, seq, kind)
+);
+
+-- Bulk orders: a task whose order_no is below `no` and whose state is in the mask counts as CANCELED from the
+-- moment this row is committed, and is written so later, in chunks.
+create table job_order (
+	job_id     bigint not null references job,
+	no         int not null,
+	state_mask int not null,                  -- bit n = enum task_state n
+	reason     text not null,                 -- TaskDesc
+	at_ms      bigint not null,
+	written_seq int not null default 0,       -- rows up to here are written
+	done       boolean not null default false,
+	primary key (job_id, no)
+);
+
+-- Every move of a task, append-only, by month.
+create table task_event (
+	at_ms      bigint not null,
+	job_id     bigint not null,
+	seq        int not null,
+	to_seq     int not null,                  -- = seq, or the end of a range made together
+	from_state smallint not null,
+	to_state   smallint not null,
+	why        smallint not null,             -- enum event_why
+	detail     text
+) partition by range (at_ms);
+create index task_event_task on task_event (job_id, seq);
+create table task_event_rest partition of task_event default;
+
+-- One row per published batch, kept a few minutes: the pace gate is rebuilt from it after a restart.
+create table push_batch (
+	id         bigint primary key,
+	claimed_ms bigint not null,
+	acked_ms   bigint,                        -- null: outcome not known yet
+	job_ids    bigint[] not null,             -- one element per push
+	seqs       int[] not null
+);
+
+-- How far the journal of reports is applied, by the journal's own random id.
+create table journal_position (
+	journal_id text primary key,
+	position   bigint not null,
+	modified_ms bigint not null
+);
+
+-- Who runs the engine of a shard. Compared by the database's clock.
+create table engine_lease (
+	shard    int primary key,
+	owner    text not null,
+	epoch    bigint not null,
+	until_ms bigint not null
+);
+
+-- The state that everybody has to see: a later bulk order beats the row.
+create view task_now as
+select t.job_id, t.seq, t.device_id, t.src_version, t.progress, t.created_ms,
+       case when o.no is null then t.state else 7 end as state,
+       case when o.no is null then t.task_desc else o.reason end as task_desc,
+       case when o.no is null then t.modified_ms else o.at_ms end as modified_ms,
+       t.order_no, t.retries, t.pushes, t.retry_ms, t.timeout_ms
+from task t
+join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
+left join lateral (
+	select o.no, o.reason, o.at_ms from job_order o
+	where o.job_id = t.job_id and o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1
+	order by o.no limit 1
+) o on t.order_no < r.order_no;

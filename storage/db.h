@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One PostgreSQL connection, owned by one thread, with every statement of storage/sql prepared and
+ * described when it is opened. Each statement has a deadline of our own (a frozen server does not break
+ * TCP); when it passes, the connection is closed and the outcome is unknown.
+ *
+ * A unit of work: db_begin_work(db, arena, error) .. store_* calls .. commit or rollback. Results live in
+ * the arena. The folder storage/ is the only one that includes libpq-fe.h or contains SQL. */
+#ifndef STORAGE_DB_H
+#define STORAGE_DB_H
+
+#include "engine/base/arena.h"
+#include "engine/base/err.h"
+#include "storage/stmt.h"
+
+struct db;
+
+struct db_options {
+	const char *conninfo;
+	int statement_ms;      /* deadline of a statement; e.g. 5000 */
+	int connect_ms;        /* deadline of connecting */
+	const char *name;      /* application_name, e.g. "otad api" */
+	bool pin_plans;        /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
+	bool check_statements; /* compare every statement with its declaration; once per process is enough */
+};
+
+/* Never NULL; connects lazily at the first unit of work. Strings of o are copied. */
+struct db *db_new(const struct db_options *o);
+void db_free(struct db *db);
+/* Connects now if need be. ERR_DB_CONNECTION; ERR_CONFIG when a statement and its declaration differ. */
+enum err db_connect(struct db *db) MUST_USE;
+/* From now on results go to `arena` and failures to `error`; rolls back whatever was left open. */
+void db_begin_work(struct db *db, struct arena *arena, struct error *error);
+struct arena *db_arena(struct db *db);
+struct error *db_error(struct db *db);
+/* Deadline for the statements to come. */
+void db_set_deadline(struct db *db, int statement_ms);
+
+enum db_mode { DB_READ_ONLY, DB_READ_WRITE };
+enum err db_begin(struct db *db, enum db_mode mode) MUST_USE;
+/* ERR_COMMIT_UNKNOWN when the answer was lost: the transaction may or may not have happened. */
+enum err db_commit(struct db *db) MUST_USE;
+void db_rollback(struct db *db);
+enum err db_savepoint(struct db *db) MUST_USE;
+enum err db_rollback_to_savepoint(struct db *db) MUST_USE;
+bool db_in_txn(const struct db *db);
+
+/* ---- parameters ---- */
+#define DB_ARGS_MAX 40
+struct args {
+	struct arena *arena;
+	int n;
+	const char *value[DB_ARGS_MAX];
+	int length[DB_ARGS_MAX];
+	int binary[DB_ARGS_MAX];
+};
+void args_init(struct args *a, struct db *db);
+void arg_int(struct args *a, int64_t v);
+void arg_bool(struct args *a, bool v);
+void arg_text(struct args *a, const char *v); /* NULL: SQL null */
+void arg_bytes(struct args *a, const void *v, size_t len);
+void arg_null(struct args *a);
+/* Arrays, for unnest($1::bigint[] ..). */
+void arg_ints(struct args *a, const int64_t *v, size_t n);
+void arg_texts(struct args *a, const char *const *v, size_t n); /* elements may be NULL */
+void arg_byteas(struct args *a, const void *const *v, const size_t *len, size_t n);
+
+/* ---- results ---- */
+struct rows; /* lives in the unit's arena */
+int rows_count(const struct rows *r);
+int64_t row_int(const struct rows *r, int i, int col);               /* null: 0 */
+int64_t row_int_or(const struct rows *r, int i, int col, int64_t null);
+bool row_bool(const struct rows *r, int i, int col);                 /* null: false */
+const char *row_text(const struct rows *r, int i, int col);          /* null: NULL; else in the arena */
+bool row_null(const struct rows *r, int i, int col);
+const unsigned char *row_bytes(const struct rows *r, int i, int col, size_t *ret_len);
+/* text[] and bigint[] columns; *ret_n is 0 for null. Texts are never NULL (a null element is ""). */
+const char *const *row_texts(const struct rows *r, int i, int col, size_t *ret_n);
+const int64_t *row_ints(const struct rows *r, int i, int col, size_t *ret_n);
+
+/* Runs a named statement. ret may be NULL. Outside a transaction it is one of its own.
+ * ERR_DB_RETRY: serialization failure, deadlock or lock timeout, the whole transaction has to be run again;
+ * ERR_DB_CONFLICT: unique violation (the transaction is aborted then: use a savepoint or ON CONFLICT);
+ * ERR_DB_TIMEOUT, ERR_DB_CONNECTION: connection lost; ERR_DB: anything else, logged with the server's words. */
+enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret) MUST_USE;
+/* The same, and exactly one row is wanted: ERR_NOT_FOUND (without touching the unit's error) for none. */
+enum err db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret) MUST_USE;
+/* Rows that the last INSERT, UPDATE or DELETE touched. */
+int64_t db_touched(const struct db *db);
+/* Raw SQL without parameters; for migrations and maintenance only. */
+enum err db_script(struct db *db, const char *sql) MUST_USE;
+/* Name of the constraint that the last ERR_DB_CONFLICT broke, or "". */
+const char *db_constraint(const struct db *db);
+
+#endif
