@@ -76,7 +76,7 @@ bool id_parse(enum id_kind kind, const char *text, int64_t *ret_a, int64_t *ret_
 
 		if (!at)
 			return false;
-		n = n * 62 + (u128)(at - set);
+		n = n * 62U + (u128)(size_t)(at - set);
 	}
 	if (n >> (8 * VALUE_BYTES) != 0)
 		return false;
