@@ -96,7 +96,7 @@ create table device (
 	created_ms bigint not null,
 	unique (product_id, name)
 );
-create index device_apply on device (apply_id, id) where apply_id is not null;
+create index device_by_apply on device (apply_id, id) where apply_id is not null;
 
 -- What a device says of itself. A version is written only when it differs from the stored one: prev_version
 -- and reported_ms tell what it was at any recent time.
@@ -321,6 +321,8 @@ create table job_order (
 	done       boolean not null default false,
 	primary key (job_id, no)
 );
+
+create index job_order_open on job_order (job_id) where not done;
 
 -- Every move of a task, append-only, by month.
 create table task_event (

@@ -562,6 +562,21 @@ enum err db_one(struct db *db, enum stmt s, const struct args *a, struct rows **
 	return OK;
 }
 
+enum err db_script_rows(struct db *db, const char *sql, struct rows **ret)
+{
+	PGresult *r = NULL;
+
+	TRY(db_connect(db));
+	if (!PQsendQuery(db->conn, sql))
+		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
+	TRY(collect(db, "script", &r));
+	(void)arena_own(db->arena, r, result_release);
+	*ret = ARENA_NEW(db->arena, struct rows);
+	(*ret)->result = r;
+	(*ret)->arena = db->arena;
+	return OK;
+}
+
 int rows_count(const struct rows *r)
 {
 	return PQntuples(r->result);
