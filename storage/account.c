@@ -58,6 +58,6 @@ enum err store_instance_find(struct db *db, int64_t account_id, const char *inst
 	if (e == ERR_NOT_FOUND)
 		return fail_param(db_error(db), ERR_INSTANCE_NOT_FOUND, NULL);
 	TRY(e);
-	*ret_id = row_int(r, 0, instance_id ? (int)C_instance_by_id_id : (int)C_instance_default_id);
+	*ret_id = row_int(r, 0, C_instance_by_id_id); /* the first column of both */
 	return OK;
 }

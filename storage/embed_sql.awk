@@ -6,7 +6,7 @@
 #   -- out: id iot_id status       declared result columns: C_device_get_id ..., checked at start
 #   -- any further comment
 #   select ...;
-function quote(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\\n\"" }
+function quote(s) { gsub(/\\/, "\\\\\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\\n\"" }
 function base(f) { sub(/.*\//, "", f); return f }
 function flush_stmt(    i, c, n) {
 	if (name == "") return
