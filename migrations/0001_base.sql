@@ -316,6 +316,7 @@ create table job_order (
 	no         int not null,
 	state_mask int not null,                  -- bit n = enum task_state n
 	reason     text not null,                 -- TaskDesc
+	why        smallint not null default 10,  -- enum event_why, for the log: 10 cancel, 12 finish time
 	at_ms      bigint not null,
 	written_seq int not null default 0,       -- rows up to here are written
 	done       boolean not null default false,

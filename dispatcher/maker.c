@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatcher/maker.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+#include "storage/making.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CHUNK_ROWS 4000         /* about 100 ms: the longest that a call may wait for a job's lock */
+#define ORDER_ROWS 5000
+#define POLL_MS 200             /* jobs made by other replicas are found so */
+#define CHOOSE_DEADLINE_MS 600000
+
+struct maker {
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards woken, stopping; taken alone */
+	pthread_cond_t changed;
+	bool woken, stopping;
+	const struct config *config;
+	bool (*may_run)(void *ctx);
+	void (*made)(void *ctx);
+	void *ctx;
+	struct db *db;
+	struct arena arena;
+	struct error error;
+};
+
+static bool stopping(struct maker *m)
+{
+	bool s;
+
+	(void)pthread_mutex_lock(&m->lock);
+	s = m->stopping;
+	(void)pthread_mutex_unlock(&m->lock);
+	return s;
+}
+
+static void begin(struct maker *m)
+{
+	arena_reset(&m->arena);
+	error_init(&m->error, &m->arena);
+	db_begin_work(m->db, &m->arena, &m->error);
+}
+
+/* Makes one job's tasks, as far as it gets. The job's facts are read anew for every step: each is a unit of work. */
+static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
+{
+	struct making job;
+	int64_t start = clock_boot_us();
+
+	for (;;) {
+		begin(m);
+		TRY(store_making_next(m->db, after, &job));
+		if (*ret_job != 0 && job.job_id != *ret_job)
+			return OK;
+		*ret_job = job.job_id;
+		if (!m->may_run(m->ctx) || stopping(m))
+			return ERR_UNAVAILABLE;
+		if (job.making == MAKING_CHOOSE) {
+			db_set_deadline(m->db, CHOOSE_DEADLINE_MS);
+			TRY(store_making_choose(m->db, &job, clock_now()));
+			continue;
+		}
+		TRY(store_making_chunk(m->db, &job, CHUNK_ROWS, clock_now()));
+		m->made(m->ctx);
+		if (job.making == MAKING_DONE) {
+			log_event(EV_JOB_MADE, LINT("job", job.job_id), LINT("tasks", job.chosen),
+				  LINT("ms", (clock_boot_us() - start) / 1000));
+			metric_add(M_TASKS_MADE, job.chosen);
+			return OK;
+		}
+	}
+}
+
+/* True when something was done, so that more may be waiting. A job that cannot be made now is passed over. */
+static bool make_jobs(struct maker *m)
+{
+	bool did = false;
+	int64_t after = 0;
+
+	for (;;) {
+		int64_t job = 0;
+		enum err e = make_job(m, after, &job);
+
+		if (e == ERR_NOT_FOUND || e == ERR_UNAVAILABLE || job == 0)
+			return did;
+		did |= e == OK;
+		if (e != OK && e != ERR_DB_RETRY)
+			log_limited(EV_JOB_MAKING_FAILED, LINT("job", job), LSTR("why", error_text(&m->error)));
+		after = e == OK ? 0 : job;
+	}
+}
+
+static bool write_order(struct maker *m)
+{
+	enum err e;
+
+	if (!m->may_run(m->ctx) || stopping(m))
+		return false;
+	begin(m);
+	e = store_order_write(m->db, ORDER_ROWS);
+	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DB_RETRY)
+		log_limited(EV_ORDER_FAILED, LSTR("why", error_text(&m->error)));
+	return e == OK;
+}
+
+/* Waits for a wake or the poll; false when it is time to stop. */
+static bool wait_for_work(struct maker *m)
+{
+	struct timespec until;
+	bool go_on;
+	int rc = 0;
+
+	ensure(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+	until.tv_nsec += POLL_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	(void)pthread_mutex_lock(&m->lock);
+	while (!m->woken && !m->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&m->changed, &m->lock, &until);
+	m->woken = false;
+	go_on = !m->stopping;
+	(void)pthread_mutex_unlock(&m->lock);
+	return go_on;
+}
+
+static void *maker_run(void *arg)
+{
+	struct maker *m = arg;
+
+	do {
+		while (m->may_run(m->ctx) && (make_jobs(m) || write_order(m)))
+			;
+	} while (wait_for_work(m));
+	return NULL;
+}
+
+struct maker *maker_start(const struct config *c, bool (*may_run)(void *ctx), void (*made)(void *ctx), void *ctx)
+{
+	struct maker *m = calloc(1, sizeof *m);
+	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms, .connect_ms = 5000,
+				.name = "otad maker" };
+	pthread_condattr_t attr;
+
+	ensure(m != NULL);
+	m->config = c;
+	m->may_run = may_run;
+	m->made = made;
+	m->ctx = ctx;
+	m->db = db_new(&o);
+	arena_init(&m->arena);
+	ensure(pthread_mutex_init(&m->lock, NULL) == 0);
+	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	ensure(pthread_cond_init(&m->changed, &attr) == 0);
+	(void)pthread_condattr_destroy(&attr);
+	ensure(pthread_create(&m->thread, NULL, maker_run, m) == 0);
+	return m;
+}
+
+void maker_wake(struct maker *m)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	m->woken = true;
+	(void)pthread_cond_signal(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+void maker_stop(struct maker *m)
+{
+	if (!m)
+		return;
+	(void)pthread_mutex_lock(&m->lock);
+	m->stopping = true;
+	(void)pthread_cond_signal(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
+	(void)pthread_join(m->thread, NULL);
+	db_free(m->db);
+	arena_free(&m->arena);
+	(void)pthread_mutex_destroy(&m->lock);
+	(void)pthread_cond_destroy(&m->changed);
+	free(m);
+}

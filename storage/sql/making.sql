@@ -1,0 +1,264 @@
+-- Making the tasks of a job: choosing the candidates in one statement, deciding conflicts in chunks.
+-- State numbers are those of engine/states.def: 1 CONFIRM, 2 QUEUED, 6 FAILED, 7 CANCELED.
+
+-- name: making_next
+-- in: bigint
+-- out: job_id product_id making made_seq chosen target_selection gray_milli need_confirm overwrite_mode multi_module module firmware_id created_ms
+-- The oldest job above $1 whose tasks are not all made; jobs are made in the order of their creation.
+select r.job_id, j.product_id, r.making, r.made_seq, r.chosen, j.target_selection, j.gray_milli, j.need_confirm,
+       j.overwrite_mode, j.multi_module, f.module, j.firmware_id, j.created_ms
+from live_job l
+join job_run r on r.job_id = l.job_id
+join job j on j.id = l.job_id
+join firmware f on f.id = j.firmware_id
+where r.making < 3 and l.job_id > $1::bigint and j.kind <> 3
+order by r.job_id limit 1;
+
+-- name: making_choose_product
+-- in: bigint text
+-- out: chosen
+-- ALL and GRAY: candidates of job $1; of a GRAY job those with the smallest SHA-256(FirmwareId $2, NUL,
+-- DeviceName), first 8 bytes (rules §3). A device counts by the version it had when the job was created.
+with candidate as (
+	select d.id, d.name, case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version
+	from job j
+	join firmware f on f.id = j.firmware_id
+	join device d on d.product_id = j.product_id
+	left join device_module m on m.device_id = d.id and m.module = f.module
+	where j.id = $1::bigint and not d.disabled and d.created_ms <= j.created_ms
+), fit as (
+	select c.id, c.name, c.version, j.gray_milli
+	from job j join firmware f on f.id = j.firmware_id cross join candidate c
+	where j.id = $1 and c.version is distinct from f.dest_version
+	  and (j.src_versions = '{}' or c.version = any (j.src_versions))
+	  and (f.type = 0 or c.version = f.src_version)
+), ranked as (
+	select id, version, gray_milli, count(*) over () as n,
+	       case when gray_milli is null then 1 else row_number() over (
+			order by substring(sha256(convert_to($2::text, 'UTF8') || '\x00'::bytea || convert_to(name, 'UTF8')) for 8), id)
+	       end as rank
+	from fit
+), made as (
+	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	select $1, row_number() over (order by k.id), k.id, case when j.need_confirm then 1 else 2 end, k.version,
+	       j.created_ms, j.created_ms
+	from ranked k join job j on j.id = $1
+	where k.rank <= greatest(k.n * coalesce(k.gray_milli, 100000) / 100000, 1)
+	order by k.id
+	returning 1
+)
+select count(*) as chosen from made;
+
+-- name: making_choose_listed
+-- in: bigint
+-- out: chosen
+-- SPECIFIC: the devices that were named.
+with made as (
+	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	select j.id, row_number() over (order by d.id), d.id, case when j.need_confirm then 1 else 2 end, v.version,
+	       j.created_ms, j.created_ms
+	from job j
+	join firmware f on f.id = j.firmware_id
+	join job_target g on g.job_id = j.id
+	cross join lateral unnest(g.device_ids) as named(id)
+	join device d on d.id = named.id and d.product_id = j.product_id
+	left join device_module m on m.device_id = d.id and m.module = f.module
+	cross join lateral (
+		select case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version) v
+	where j.id = $1::bigint and not d.disabled
+	  and v.version is distinct from f.dest_version
+	  and (f.type = 0 or v.version = f.src_version)
+	order by d.id
+	returning 1
+)
+select count(*) as chosen from made;
+
+-- name: making_choose_group
+-- in: bigint
+-- out: chosen
+-- GROUP: the devices of the group, of the groups above it and of those below it.
+with recursive up as (
+	select g.id, g.parent_id from device_group g join job j on j.group_id = g.id where j.id = $1::bigint
+	union
+	select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
+), down as (
+	select g.id from device_group g join job j on j.group_id = g.id where j.id = $1
+	union
+	select g.id from device_group g join down on g.parent_id = down.id
+), member as (
+	select distinct m.device_id from device_group_member m where m.group_id in (select id from up union select id from down)
+), made as (
+	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	select j.id, row_number() over (order by d.id), d.id, case when j.need_confirm then 1 else 2 end, v.version,
+	       j.created_ms, j.created_ms
+	from job j
+	join firmware f on f.id = j.firmware_id
+	cross join member
+	join device d on d.id = member.device_id and d.product_id = j.product_id
+	left join device_module m on m.device_id = d.id and m.module = f.module
+	cross join lateral (
+		select case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version) v
+	where j.id = $1 and not d.disabled and d.created_ms <= j.created_ms
+	  and v.version is distinct from f.dest_version
+	  and (f.type = 0 or v.version = f.src_version)
+	order by d.id
+	returning 1
+)
+select count(*) as chosen from made;
+
+-- name: making_chosen
+-- in: bigint int bigint
+-- out:
+-- The candidates are written: $2 rows. Only while nobody ended the job meanwhile.
+update job_run set chosen = $2::int, making = 2, modified_ms = $3::bigint where job_id = $1::bigint and making = 1;
+
+-- name: making_lock_product
+-- in: bigint
+-- out: id
+select id from product where id = $1::bigint for no key update;
+
+-- name: making_conflict_jobs
+-- in: bigint int int bool text
+-- out: job_id
+-- Jobs whose unfinished tasks are in the way of tasks $2+1 .. $3 of job $1. Under the product's lock this can
+-- only shrink.
+select distinct a.job_id
+from task t join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int;
+
+-- name: making_state
+-- in: bigint
+-- out: status making made_seq chosen order_no
+select status, making, made_seq, chosen, order_no from job_run where job_id = $1::bigint;
+
+-- name: making_order
+-- in: bigint int
+-- out: reason at_ms
+-- The first bulk order that covers tasks in the state that new ones start with.
+select reason, at_ms from job_order
+where job_id = $1::bigint and (state_mask >> $2::int) & 1 = 1
+order by no limit 1;
+
+-- name: making_conflicts
+-- in: bigint int int bool text
+-- out: seq device_id key other_job other_seq other_state other_desc
+select t.seq, t.device_id, a.module as key, a.job_id as other_job, a.seq as other_seq, n.state as other_state,
+       n.task_desc as other_desc
+from task t
+join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
+join task_now n on n.job_id = a.job_id and n.seq = a.seq
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
+order by t.seq, a.job_id;
+
+-- name: making_end_others
+-- in: bigint[] int[] text[] bigint
+-- out:
+-- Writes tasks as CANCELED: overwritten ones, and ones that a bulk order had canceled already.
+update task t set state = 7, order_no = r.order_no, task_desc = u.reason, modified_ms = $4::bigint, timeout_ms = null,
+	retry_ms = null, verdict_ms = null, pending_version = null
+from unnest($1::bigint[], $2::int[], $3::text[]) as u(job_id, seq, reason)
+join job_run r on r.job_id = u.job_id
+where t.job_id = u.job_id and t.seq = u.seq;
+
+-- name: making_free
+-- in: bigint[] text[]
+-- out:
+delete from active_task a using unnest($1::bigint[], $2::text[]) as u(device_id, module)
+where a.device_id = u.device_id and a.module = u.module;
+
+-- name: making_count_others
+-- in: bigint[] int[] int[] int[] bigint
+-- out:
+-- Counters of jobs that lose $2 CONFIRM, $3 QUEUED and $4 NOTIFIED tasks to CANCELED.
+update job_run r set n_confirm = r.n_confirm - u.c, n_queued = r.n_queued - u.q, n_notified = r.n_notified - u.n,
+	n_canceled = r.n_canceled + u.c + u.q + u.n, modified_ms = $5::bigint
+from unnest($1::bigint[], $2::int[], $3::int[], $4::int[]) as u(job_id, c, q, n)
+where r.job_id = u.job_id;
+
+-- name: making_fail
+-- in: bigint int[] text[] bigint
+-- out:
+update task t set state = 6, task_desc = u.reason, modified_ms = $4::bigint
+from unnest($2::int[], $3::text[]) as u(seq, reason)
+where t.job_id = $1::bigint and t.seq = u.seq;
+
+-- name: making_cancel_chunk
+-- in: bigint int int text int bigint
+-- out:
+update task set state = 7, task_desc = $4::text, order_no = $5::int, modified_ms = $6::bigint
+where job_id = $1::bigint and seq > $2::int and seq <= $3::int;
+
+-- name: making_activate
+-- in: bigint int int text
+-- out: seq
+-- ON CONFLICT is the net under the decision: what it catches is made FAILED like any loser.
+insert into active_task (device_id, module, job_id, seq)
+select device_id, $4::text, job_id, seq from task
+where job_id = $1::bigint and seq > $2::int and seq <= $3::int and state < 5
+order by device_id
+on conflict (device_id, module) do nothing
+returning seq;
+
+-- name: making_unheld
+-- in: bigint int int
+-- out: seq
+select t.seq from task t
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.state < 5
+  and not exists (select from active_task a where a.device_id = t.device_id and a.job_id = t.job_id and a.seq = t.seq);
+
+-- name: making_made
+-- in: bigint int int int int int bool bigint
+-- out:
+-- Tasks up to $2 exist now: $3 in CONFIRM, $4 QUEUED, $5 FAILED, $6 CANCELED; $7: these were the last.
+update job_run set made_seq = $2::int, n_confirm = n_confirm + $3::int, n_queued = n_queued + $4::int,
+	n_failed = n_failed + $5::int, n_canceled = n_canceled + $6::int,
+	making = case when $7::bool then 3 else making end,
+	next_seq = case when $7::bool then $2::int + 1 else next_seq end, modified_ms = $8::bigint
+where job_id = $1::bigint;
+
+-- name: making_events
+-- in: bigint bigint[] int[] int[] int[] int[] int[] text[]
+-- out:
+insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
+select $1::bigint, u.* from unnest($2::bigint[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::text[]) as u;
+
+-- name: order_next
+-- in:
+-- out: job_id no
+select job_id, no from job_order where not done order by job_id, no limit 1;
+
+-- name: order_state
+-- in: bigint int
+-- out: state_mask reason at_ms written_seq made_seq making
+select o.state_mask, o.reason, o.at_ms, o.written_seq, greatest(r.made_seq, r.next_seq - 1) as made_seq, r.making
+from job_order o join job_run r on r.job_id = o.job_id
+where o.job_id = $1::bigint and o.no = $2::int;
+
+-- name: order_write
+-- in: bigint int int int
+-- out: written
+-- Writes order $2 of job $1 into the rows $3+1 .. $4 that it covers and frees their devices.
+with o as (
+	select * from job_order where job_id = $1::bigint and no = $2::int
+), hit as (
+	select t.seq, t.device_id, t.state from task t, o
+	where t.job_id = $1 and t.seq > $3::int and t.seq <= $4::int and t.order_no < o.no
+	  and (o.state_mask >> t.state) & 1 = 1
+), freed as (
+	delete from active_task a using hit where a.device_id = hit.device_id and a.job_id = $1 and a.seq = hit.seq
+), logged as (
+	insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
+	select o.at_ms, $1, hit.seq, hit.seq, hit.state, 7, o.why, o.reason
+	from hit, o
+), moved as (
+	update task t set state = 7, order_no = o.no, task_desc = o.reason, modified_ms = o.at_ms, timeout_ms = null,
+		retry_ms = null, verdict_ms = null, pending_version = null
+	from hit, o where t.job_id = $1 and t.seq = hit.seq
+	returning 1
+)
+select count(*) as written from moved;
+
+-- name: order_written
+-- in: bigint int int bool
+-- out:
+update job_order set written_seq = $3::int, done = $4::bool where job_id = $1::bigint and no = $2::int;
