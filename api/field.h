@@ -35,7 +35,12 @@ enum field_kind {
 	FIELD_OBJ,      /* out only: pointer to a struct, NULL = absent */
 };
 
-enum { OPTIONAL = 0, REQUIRED = 1, LATE = 2 /* limits are checked by the handler, with field_check */ };
+enum {
+	OPTIONAL = 0,
+	REQUIRED = 1,
+	LATE = 2,       /* limits are checked by the handler, with field_check */
+	OMIT_EMPTY = 4, /* out: a list without elements is left out; otherwise it is sent as an empty one */
+};
 
 struct field {
 	const char *name; /* on the wire; NULL ends the table */
@@ -53,21 +58,23 @@ struct field {
 	const char *alias;       /* another accepted name of a parameter (api.md §12 row 15) */
 	const char *item;        /* out: element name inside the wrapper */
 	const struct field *of;  /* FIELD_OBJ, FIELD_OBJS: the element's table */
-	size_t of_size;          /* FIELD_OBJS in: sizeof the element */
+	size_t of_size;          /* FIELD_OBJS, in and out: sizeof the element */
 };
 
-/* A row whose member must have the C type of its kind: a wrong one does not compile. */
-#define FIELD_(kind_, ctype, type, member, name_, doc_, ...) \
-	{ .name = (name_), .kind = (kind_), .doc = (doc_), \
-	  .offset = offsetof(type, member) + 0 * sizeof(_Generic(&((type *)0)->member, ctype *: (char)0)), __VA_ARGS__ }
-#define STR(type, member, name, doc, ...) FIELD_(FIELD_STR, const char *, type, member, name, doc, __VA_ARGS__)
-#define INT(type, member, name, doc, ...) FIELD_(FIELD_INT, struct opt_int, type, member, name, doc, __VA_ARGS__)
-#define LONG(type, member, name, doc, ...) FIELD_(FIELD_LONG, struct opt_int, type, member, name, doc, __VA_ARGS__)
-#define BOOL(type, member, name, doc, ...) FIELD_(FIELD_BOOL, struct opt_bool, type, member, name, doc, __VA_ARGS__)
-#define STRS(type, member, name, doc, ...) FIELD_(FIELD_STRS, struct str_list, type, member, name, doc, __VA_ARGS__)
-#define OBJS(type, member, name, doc, ...) FIELD_(FIELD_OBJS, struct obj_list, type, member, name, doc, __VA_ARGS__)
+/* A row whose member must have the C type of its kind: a wrong one does not compile. What follows the name:
+ * the text for the documentation, then designated members, if any. */
+#define FIELD_(kind_, ctype, type, member, name_, ...) \
+	{ .name = (name_), .kind = (kind_), \
+	  .offset = offsetof(type, member) + 0 * sizeof(_Generic(&((type *)0)->member, ctype *: (char)0)), \
+	  .doc = __VA_ARGS__ }
+#define STR(type, member, name, ...) FIELD_(FIELD_STR, const char *, type, member, name, __VA_ARGS__)
+#define INT(type, member, name, ...) FIELD_(FIELD_INT, struct opt_int, type, member, name, __VA_ARGS__)
+#define LONG(type, member, name, ...) FIELD_(FIELD_LONG, struct opt_int, type, member, name, __VA_ARGS__)
+#define BOOL(type, member, name, ...) FIELD_(FIELD_BOOL, struct opt_bool, type, member, name, __VA_ARGS__)
+#define STRS(type, member, name, ...) FIELD_(FIELD_STRS, struct str_list, type, member, name, __VA_ARGS__)
+#define OBJS(type, member, name, ...) FIELD_(FIELD_OBJS, struct obj_list, type, member, name, __VA_ARGS__)
 /* member is a `const void *` that points to the struct described by .of */
-#define OBJ(type, member, name, doc, ...) FIELD_(FIELD_OBJ, const void *, type, member, name, doc, __VA_ARGS__)
+#define OBJ(type, member, name, ...) FIELD_(FIELD_OBJ, const void *, type, member, name, __VA_ARGS__)
 #define FIELD_END { .name = NULL }
 /* Example:
  *	static const struct field verify_in[] = {
