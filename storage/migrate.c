@@ -14,7 +14,7 @@
 #define DEFAULT_EVENT_DAYS 400
 
 static const char prologue[] =
-	"begin;"
+	"begin; set local client_min_messages = warning;"
 	"select pg_advisory_xact_lock(726583, 1);"
 	"create table if not exists schema_migration (name text primary key, sha256 text not null, applied_ms bigint not null)";
 
