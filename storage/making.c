@@ -25,29 +25,34 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 		.chosen = (int32_t)row_int(r, 0, C_making_next_chosen),
 		.target_selection = row_text(r, 0, C_making_next_target_selection),
 		.module = row_text(r, 0, C_making_next_module),
-		.gray = !row_null(r, 0, C_making_next_gray_milli),
 		.need_confirm = row_bool(r, 0, C_making_next_need_confirm),
 		.multi_module = row_bool(r, 0, C_making_next_multi_module),
 		.overwrite_mode = (int)row_int(r, 0, C_making_next_overwrite_mode),
-		.created_ms = row_int(r, 0, C_making_next_created_ms),
 	};
 	return OK;
 }
 
 static enum err choose(struct db *db, const struct making *m, struct rows **r)
 {
+	static const struct {
+		const char *target_selection;
+		enum stmt stmt;
+	} how[] = { { "ALL", S_making_choose_all },
+		    { "GRAY", S_making_choose_gray },
+		    { "SPECIFIC", S_making_choose_listed },
+		    { "GROUP", S_making_choose_group } };
 	char firmware_id[ID_LEN + 1];
 	struct args a;
+	size_t i = 0;
 
+	while (strcmp(how[i].target_selection, m->target_selection) != 0)
+		ensure(++i < ARRAY_LEN(how));
 	args_init(&a, db);
 	arg_int(&a, m->job_id);
-	if (strcmp(m->target_selection, "SPECIFIC") == 0)
-		return db_one(db, S_making_choose_listed, &a, r);
-	if (strcmp(m->target_selection, "GROUP") == 0)
-		return db_one(db, S_making_choose_group, &a, r);
 	id_format(ID_FIRMWARE, m->firmware_id, 0, firmware_id);
-	arg_text(&a, arena_strdup(db_arena(db), firmware_id));
-	return db_one(db, S_making_choose_product, &a, r);
+	if (how[i].stmt == S_making_choose_gray)
+		arg_text(&a, firmware_id);
+	return db_one(db, how[i].stmt, &a, r);
 }
 
 static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
@@ -57,7 +62,7 @@ static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 	int64_t chosen;
 
 	TRY(choose(db, m, &r));
-	chosen = row_int(r, 0, C_making_choose_product_chosen);
+	chosen = row_int(r, 0, C_making_choose_all_chosen);
 	args_init(&a, db);
 	arg_int(&a, m->job_id);
 	arg_int(&a, chosen);

@@ -12,9 +12,8 @@ struct making {
 	enum job_making making;
 	int32_t made_seq, chosen;
 	const char *target_selection, *module;
-	bool gray, need_confirm, multi_module;
+	bool need_confirm, multi_module;
 	int overwrite_mode;
-	utc_ms created_ms;
 };
 
 /* The oldest job above after_job_id whose tasks are not all made. ERR_NOT_FOUND (error untouched): none. */

@@ -3,10 +3,10 @@
 
 -- name: making_next
 -- in: bigint
--- out: job_id product_id making made_seq chosen target_selection gray_milli need_confirm overwrite_mode multi_module module firmware_id created_ms
+-- out: job_id product_id making made_seq chosen target_selection need_confirm overwrite_mode multi_module module firmware_id
 -- The oldest job above $1 whose tasks are not all made; jobs are made in the order of their creation.
-select r.job_id, j.product_id, r.making, r.made_seq, r.chosen, j.target_selection, j.gray_milli, j.need_confirm,
-       j.overwrite_mode, j.multi_module, f.module, j.firmware_id, j.created_ms
+select r.job_id, j.product_id, r.making, r.made_seq, r.chosen, j.target_selection, j.need_confirm,
+       j.overwrite_mode, j.multi_module, f.module, j.firmware_id
 from live_job l
 join job_run r on r.job_id = l.job_id
 join job j on j.id = l.job_id
@@ -14,37 +14,35 @@ join firmware f on f.id = j.firmware_id
 where r.making < 3 and l.job_id > $1::bigint and j.kind <> 3
 order by r.job_id limit 1;
 
--- name: making_choose_product
+-- name: making_choose_all
+-- in: bigint
+-- out: chosen
+with made as (
+	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+	       c.version, j.created_ms, j.created_ms
+	from job j cross join job_candidate($1) c
+	where j.id = $1::bigint
+	returning 1
+)
+select count(*) as chosen from made;
+
+-- name: making_choose_gray
 -- in: bigint text
 -- out: chosen
--- ALL and GRAY: candidates of job $1; of a GRAY job those with the smallest SHA-256(FirmwareId $2, NUL,
--- DeviceName), first 8 bytes (rules §3). A device counts by the version it had when the job was created.
-with candidate as (
-	select d.id, d.name, case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version
-	from job j
-	join firmware f on f.id = j.firmware_id
-	join device d on d.product_id = j.product_id
-	left join device_module m on m.device_id = d.id and m.module = f.module
-	where j.id = $1::bigint and not d.disabled and d.created_ms <= j.created_ms
-), fit as (
-	select c.id, c.name, c.version, j.gray_milli
-	from job j join firmware f on f.id = j.firmware_id cross join candidate c
-	where j.id = $1 and c.version is distinct from f.dest_version
-	  and (j.src_versions = '{}' or c.version = any (j.src_versions))
-	  and (f.type = 0 or c.version = f.src_version)
-), ranked as (
-	select id, version, gray_milli, count(*) over () as n,
-	       case when gray_milli is null then 1 else row_number() over (
-			order by substring(sha256(convert_to($2::text, 'UTF8') || '\x00'::bytea || convert_to(name, 'UTF8')) for 8), id)
-	       end as rank
-	from fit
+-- GRAY: the share of the candidates with the smallest SHA-256(FirmwareId $2, NUL, DeviceName), first 8 bytes:
+-- repeatable, and a larger percentage contains the smaller one (rules §3). Exact, at least one.
+with ranked as (
+	select c.device_id, c.version, count(*) over () as n, row_number() over (
+		order by substring(sha256(convert_to($2::text, 'UTF8') || '\x00'::bytea || convert_to(c.name, 'UTF8')) for 8),
+			c.device_id) as rank
+	from job_candidate($1) c
 ), made as (
 	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
-	select $1, row_number() over (order by k.id), k.id, case when j.need_confirm then 1 else 2 end, k.version,
-	       j.created_ms, j.created_ms
-	from ranked k join job j on j.id = $1
-	where k.rank <= greatest(k.n * coalesce(k.gray_milli, 100000) / 100000, 1)
-	order by k.id
+	select j.id, row_number() over (order by k.device_id), k.device_id, case when j.need_confirm then 1 else 2 end,
+	       k.version, j.created_ms, j.created_ms
+	from job j cross join ranked k
+	where j.id = $1::bigint and k.rank <= greatest(k.n * j.gray_milli / 100000, 1)
 	returning 1
 )
 select count(*) as chosen from made;
@@ -55,20 +53,13 @@ select count(*) as chosen from made;
 -- SPECIFIC: the devices that were named.
 with made as (
 	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by d.id), d.id, case when j.need_confirm then 1 else 2 end, v.version,
-	       j.created_ms, j.created_ms
+	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+	       c.version, j.created_ms, j.created_ms
 	from job j
-	join firmware f on f.id = j.firmware_id
 	join job_target g on g.job_id = j.id
 	cross join lateral unnest(g.device_ids) as named(id)
-	join device d on d.id = named.id and d.product_id = j.product_id
-	left join device_module m on m.device_id = d.id and m.module = f.module
-	cross join lateral (
-		select case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version) v
-	where j.id = $1::bigint and not d.disabled
-	  and v.version is distinct from f.dest_version
-	  and (f.type = 0 or v.version = f.src_version)
-	order by d.id
+	join job_candidate($1) c on c.device_id = named.id
+	where j.id = $1::bigint
 	returning 1
 )
 select count(*) as chosen from made;
@@ -89,19 +80,12 @@ with recursive up as (
 	select distinct m.device_id from device_group_member m where m.group_id in (select id from up union select id from down)
 ), made as (
 	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by d.id), d.id, case when j.need_confirm then 1 else 2 end, v.version,
-	       j.created_ms, j.created_ms
+	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+	       c.version, j.created_ms, j.created_ms
 	from job j
-	join firmware f on f.id = j.firmware_id
 	cross join member
-	join device d on d.id = member.device_id and d.product_id = j.product_id
-	left join device_module m on m.device_id = d.id and m.module = f.module
-	cross join lateral (
-		select case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version) v
-	where j.id = $1 and not d.disabled and d.created_ms <= j.created_ms
-	  and v.version is distinct from f.dest_version
-	  and (f.type = 0 or v.version = f.src_version)
-	order by d.id
+	join job_candidate($1) c on c.device_id = member.device_id
+	where j.id = $1
 	returning 1
 )
 select count(*) as chosen from made;
