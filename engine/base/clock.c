@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/clock.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 static _Atomic int64_t offset;
 static _Atomic bool offset_known;
@@ -31,9 +35,32 @@ void clock_set_offset(int64_t offset_ms)
 	atomic_store(&offset_known, true);
 }
 
+/* Test builds: OTAD_TEST_CLOCK names a file of 8 bytes, milliseconds that clock_now() runs ahead. Tests move a
+ * campaign's time with it; durations (clock_boot_*) stay real. */
+static int64_t test_ahead_ms(void)
+{
+	static _Atomic(const _Atomic int64_t *) map;
+	static const _Atomic int64_t none;
+	const _Atomic int64_t *p = atomic_load(&map);
+
+	if (!OTAD_TEST_HOOKS)
+		return 0;
+	if (!p) {
+		const char *path = getenv("OTAD_TEST_CLOCK"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+		int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		void *m = fd >= 0 ? mmap(NULL, sizeof *p, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+		if (fd >= 0)
+			(void)close(fd);
+		p = m != MAP_FAILED ? m : &none;
+		atomic_store(&map, p);
+	}
+	return atomic_load(p);
+}
+
 utc_ms clock_now(void)
 {
 	if (!atomic_load(&offset_known))
 		clock_set_offset(read_us(CLOCK_REALTIME) / 1000 - clock_boot_ms());
-	return clock_boot_ms() + atomic_load(&offset);
+	return clock_boot_ms() + atomic_load(&offset) + test_ahead_ms();
 }
