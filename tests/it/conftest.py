@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the outer rings (tests/it, tests/contract): a private stack per session, driven from outside.
+
+  stack    session: endpoint, ak, sk, broker, pg, store, dir, config, bin, otad_pid; start_otad(key=value...),
+           stop_otad(), kill_otad(), restart_otad(...), the same for broker and postgres through start/stop/kill
+           ("broker"); otactl(args...); sql(text, args...) -> rows; metric(name, **labels); expect_errors(event...)
+           announces error-level log lines that a test provokes. Quotas of the stack are lifted
+           (quota = *=0), so tests about quotas start_otad(quota="...").
+  api      session: a Client (client.py) with an admin key
+  device   function: device(row, connect=True, **options) -> MqttDevice, disconnected after the test
+  fleet    function: fleet(n, version=None, online=True) -> Fleet(pk, rows, devices), the devices reported
+           `version` and the server knows it
+  fresh_stack  function: a stack of its own for tests that break things beyond a restart
+  otad_default function: after the test otad runs again with the session's settings, however the test left it
+
+Also importable: client.wait_until, client.stays, client.raw_exchange, mqtt_device.MqttDevice, ConnectRefused.
+
+Environment: OTAD_BUILD (build directory, default build/asan, else build/dev), OTAD_KEEP=1 keeps the stack's
+directory. At the end otad has to stop on SIGTERM with status 0, without a sanitizer report and without
+error-level log lines that no test announced; otherwise the last test of the session fails."""
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+import psycopg2
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from client import Client, http_request, wait_until  # noqa: E402
+from mqtt_device import MqttDevice  # noqa: E402
+
+REPORT = re.compile(r"ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:|WARNING: ThreadSanitizer")
+DEFAULTS = {"quota": "*=0", "tick_ms": "10"}
+
+
+def build_dir():
+    if os.environ.get("OTAD_BUILD"):
+        return pathlib.Path(os.environ["OTAD_BUILD"])
+    asan = ROOT / "build/asan"
+    return asan if (asan / "bin/otad").exists() else ROOT / "build/dev"
+
+
+class Stack:
+    def __init__(self, settings=None):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-it."))
+        self.settings = {**DEFAULTS, **(settings or {})}
+        self.announced = set()
+        self.problems = []
+        self.env = {**os.environ, "OTAD_BUILD": str(build_dir())}
+        self.env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:strict_string_checks=1")
+        self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
+        self.env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
+        # The plugin is loaded by a broker that was not built with the sanitizer.
+        try:
+            self._run("up", str(self.dir), "--fast", *self._sets(self.settings))
+        except AssertionError:
+            self.remove()
+            raise
+        self._read_env()
+
+    def _sets(self, settings):
+        return [word for k, v in settings.items() for word in ("--set", f"{k}={v}")]
+
+    def _run(self, *words):
+        r = subprocess.run([str(ROOT / "deploy/stack"), *words], env=self.env, stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=180)
+        assert r.returncode == 0, f"deploy/stack {' '.join(words)}: {r.stdout}{r.stderr}{self.log_tail()}"
+        return r.stdout
+
+    def log_tail(self):
+        out = ""
+        for name in ("otad.err", "broker.err", "broker.log", "postgres.err"):
+            path = self.dir / name
+            if path.exists():
+                lines = path.read_text(errors="replace").splitlines()[-15:]
+                out += f"\n--- {name}\n" + "\n".join(lines)
+        return out
+
+    def _read_env(self):
+        values = dict(line.split("=", 1) for line in (self.dir / "env").read_text().splitlines())
+        values = {k: v.strip("'") for k, v in values.items()}
+        self.endpoint, self.ak, self.sk = values["OTA_ENDPOINT"], values["OTA_AK"], values["OTA_SK"]
+        self.broker, self.pg, self.store = values["OTA_BROKER"], values["OTA_PG"], values["OTA_STORE"]
+        self.config, self.bin = pathlib.Path(values["OTA_CONFIG"]), pathlib.Path(values["OTA_BIN"])
+
+    # ---- processes ----
+
+    def pid(self, part):
+        return int((self.dir / f"{part}.pid").read_text().split()[0])
+
+    @property
+    def otad_pid(self):
+        return self.pid("otad")
+
+    @property
+    def rss_kib(self):
+        text = pathlib.Path(f"/proc/{self.otad_pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
+
+    def start(self, part, **settings):
+        self._run("start", str(self.dir), part, *self._sets(settings))
+
+    def stop(self, part):
+        """SIGTERM and the wait for its end -> exit status."""
+        return int(self._run("stop", str(self.dir), part).strip() or -1)
+
+    def kill(self, part):
+        """SIGKILL."""
+        self._run("kill", str(self.dir), part)
+
+    def running(self, part):
+        try:
+            pid = self.pid(part)
+        except FileNotFoundError:
+            return False
+        return os.path.exists(f"/proc/{pid}") and not (self.dir / f"{part}.exit").exists()
+
+    def start_otad(self, **settings):
+        """Starts otad with the session's settings and these; ready when it returns. The ports stay."""
+        self.start("otad", **{**self.settings, **settings})
+
+    def stop_otad(self):
+        rc = self.stop("otad")
+        if rc != 0:
+            self.problems.append(f"otad ended with status {rc} on SIGTERM")
+        return rc
+
+    def kill_otad(self):
+        self.kill("otad")
+
+    def restart_otad(self, **settings):
+        self.stop_otad()
+        self.start_otad(**settings)
+
+    def signal_otad(self, number=signal.SIGHUP):
+        os.kill(self.otad_pid, number)
+
+    # ---- looking inside ----
+
+    def otactl(self, *words, check=True, stdin=None):
+        """-> CompletedProcess with text output."""
+        r = subprocess.run([str(self.bin / "otactl"), "--config", str(self.config), *words], env=self.env,
+                           input=stdin, capture_output=True, text=True, timeout=120)
+        assert not REPORT.search(r.stderr), r.stderr
+        if check:
+            assert r.returncode == 0, f"otactl {' '.join(words)}: {r.stdout}{r.stderr}"
+        return r
+
+    def sql(self, text, *args):
+        """Rows of a query (or None), in a connection and transaction of its own."""
+        connection = psycopg2.connect(self.pg)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(text, args)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def sql_one(self, text, *args):
+        return self.sql(text, *args)[0][0]
+
+    def log(self):
+        """Every JSON log line of otad so far, over restarts."""
+        out = []
+        for line in (self.dir / "otad.err").read_text(errors="replace").splitlines():
+            if line.startswith("{"):
+                try:
+                    out.append(json.loads(line))
+                except ValueError:
+                    pass  # cut off by a kill
+        return out
+
+    def wait_log(self, event, within=10, after=0, **fields):
+        """Waits for a log line -> it. after: number of lines to skip (len(stack.log()) before the deed)."""
+        def found():
+            return next((e for e in self.log()[after:] if e.get("event") == event and
+                         all(e.get(k) == v for k, v in fields.items())), None)
+        return wait_until(found, within, lambda: f"no {event} {fields} in the log")
+
+    def metric(self, name, **labels):
+        """Value of a metric, summed over what matches the labels; 0 when there is none."""
+        status, _, raw = http_request("GET", f"http://{self.endpoint}/metrics")
+        assert status == 200, f"/metrics answered {status}"
+        total = 0.0
+        for line in raw.decode().splitlines():
+            m = re.match(r"([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$", line)
+            if m and m.group(1) == name and all(f'{k}="{v}"' in (m.group(2) or "") for k, v in labels.items()):
+                total += float(m.group(3))
+        return total
+
+    def expect_errors(self, *events):
+        """Error-level log events that this session's tests provoke; patterns as of fnmatch."""
+        self.announced.update(events)
+
+    # ---- the end ----
+
+    def check(self):
+        """-> list of what was wrong, after everything was stopped."""
+        problems = list(self.problems)
+        for name in ("otad.err", "broker.err", "broker.log"):
+            path = self.dir / name
+            text = path.read_text(errors="replace") if path.exists() else ""
+            found = REPORT.search(text)
+            if found:
+                problems.append(f"sanitizer report in {name}:\n{text[found.start():found.start() + 4000]}")
+        for e in self.log():
+            name = e.get("event", "")
+            if e.get("level") == "error" and not any(fnmatch.fnmatch(name, p) for p in self.announced):
+                problems.append(f"unannounced error in the log: {e}")
+        return problems
+
+    def end(self):
+        if self.running("otad"):
+            self.stop_otad()
+        problems = self.check()
+        self.remove(keep=bool(problems))
+        assert not problems, f"{self.dir} (kept): " + "\n".join(problems[:20])
+
+    def remove(self, keep=False):
+        subprocess.run([str(ROOT / "deploy/stack"), "down", str(self.dir)], env=self.env, capture_output=True,
+                       stdin=subprocess.DEVNULL, timeout=120, check=False)
+        place = self.dir / "place"
+        data = pathlib.Path(place.read_text().strip()) if place.exists() else None
+        if keep or os.environ.get("OTAD_KEEP"):
+            return
+        if data and self.dir not in data.parents:
+            shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack():
+    s = Stack()
+    yield s
+    s.end()
+
+
+@pytest.fixture
+def fresh_stack():
+    s = Stack()
+    yield s
+    s.end()
+
+
+@pytest.fixture
+def otad_default(stack):
+    yield stack
+    if stack.running("otad"):
+        stack.stop_otad()
+    stack.start_otad()
+
+
+@pytest.fixture(scope="session")
+def api(stack):
+    return Client(stack.endpoint, stack.ak, stack.sk)
+
+
+@pytest.fixture
+def device(stack):
+    made = []
+
+    def make(row, connect=True, **options):
+        d = MqttDevice(stack.broker, row)
+        made.append(d)
+        return d.connect(**options) if connect else d
+    yield make
+    for d in made:
+        if d.client and d.connected:
+            d.disconnect()
+        elif d.client:
+            d._end()
+
+
+@dataclass
+class Fleet:
+    pk: str
+    rows: list
+    devices: list
+
+
+@pytest.fixture
+def fleet(api, device):
+    def make(n=1, version=None, online=True):
+        pk = api.product()
+        rows = [api.device(pk) for _ in range(n)] if n <= 10 else api.devices(pk, n)
+        devices = [device(r, connect=online or version is not None) for r in rows]
+        if version is not None:
+            for d in devices:
+                d.inform(version)
+            for d in devices:
+                wait_until(lambda d=d: api.version_of(pk, d.name) == version, 10)
+            if not online:
+                for d in devices:
+                    d.disconnect()
+        return Fleet(pk, rows, devices)
+    return make
