@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/device.h"
+
+#include "engine/base/parse.h"
+#include "engine/ids.h"
+
+#include <string.h>
+
+#define IOT_ID_MIN 25 /* older ones of the vendor have 25 characters */
+
+enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
+			  const struct device_new *in, utc_ms now, struct device_made *ret)
+{
+	struct arena *arena = db_arena(db);
+	struct rows *r = NULL;
+	struct sealed sealed;
+	struct args a;
+	enum err e;
+
+	ret->name = in->name ? in->name : secret_new(arena, DEVICE_NAME_RANDOM_LEN);
+	ret->secret = secret_new(arena, DEVICE_SECRET_LEN);
+	sealed = secret_seal(arena, master, secret_aad_device(arena, product_key, ret->name), ret->secret);
+	args_init(&a, db);
+	arg_int(&a, product_id);
+	arg_text(&a, product_key);
+	arg_text(&a, ret->name);
+	arg_text(&a, in->nickname);
+	arg_bytes(&a, sealed.data, sealed.len);
+	arg_int(&a, now);
+	e = db_one(db, S_device_add, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_DEVICE_NAME_EXISTS, NULL);
+	TRY(e);
+	ret->id = row_int(r, 0, C_device_add_id);
+	ret->change_id = row_int(r, 0, C_device_add_change_id);
+	return OK;
+}
+
+enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
+			   const struct device_import *in, size_t n, int64_t apply_id, utc_ms now, int64_t *ret_added)
+{
+	struct arena *arena = db_arena(db);
+	const char **names = ARENA_ARRAY(arena, n, const char *), **versions = ARENA_ARRAY(arena, n, const char *);
+	const void **secrets = ARENA_ARRAY(arena, n, const void *);
+	size_t *lens = ARENA_ARRAY(arena, n, size_t);
+	struct rows *r = NULL;
+	struct args a;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *aad = secret_aad_device(arena, product_key, in[i].name);
+		struct sealed s = secret_seal(arena, master, aad, in[i].secret);
+
+		names[i] = in[i].name;
+		versions[i] = in[i].version;
+		secrets[i] = s.data;
+		lens[i] = s.len;
+	}
+	args_init(&a, db);
+	arg_int(&a, product_id);
+	arg_text(&a, product_key);
+	arg_texts(&a, names, n);
+	arg_byteas(&a, secrets, lens, n);
+	arg_texts(&a, versions, n);
+	if (apply_id > 0)
+		arg_int(&a, apply_id);
+	else
+		arg_null(&a);
+	arg_int(&a, now);
+	TRY(db_one(db, S_devices_add, &a, &r));
+	*ret_added = row_int(r, 0, C_devices_add_added);
+	return OK;
+}
+
+/* The key of the device that an IotId names; 0 when it has the shape of one but is none of ours. */
+static enum err parse_iot_id(struct error *e, const char *iot_id, int64_t *ret_id)
+{
+	size_t len = strlen(iot_id);
+
+	*ret_id = 0;
+	if (id_parse(ID_DEVICE, iot_id, ret_id, NULL))
+		return OK;
+	if (len < IOT_ID_MIN || len > ID_LEN || !text_of(iot_id, ""))
+		return fail_param(e, ERR_IOT_ID, NULL);
+	return OK;
+}
+
+enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id, const char *product_key,
+			   const char *name, struct device_ref *ret)
+{
+	struct rows *r = NULL;
+	int64_t id = 0;
+	struct args a;
+	enum err e;
+
+	if (iot_id)
+		TRY(parse_iot_id(db_error(db), iot_id, &id));
+	else if (!product_key)
+		return fail_param(db_error(db), ERR_NULL_PRODUCT_KEY, NULL);
+	else if (!name)
+		return fail_param(db_error(db), ERR_NULL_DEVICE_NAME, NULL);
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	if (iot_id) {
+		arg_int(&a, id);
+	} else {
+		arg_text(&a, product_key);
+		arg_text(&a, name);
+	}
+	e = db_one(db, iot_id ? S_device_find_id : S_device_find_name, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
+	TRY(e);
+	/* Both statements have the same columns. */
+	ret->id = row_int(r, 0, C_device_find_id_id);
+	ret->product_id = row_int(r, 0, C_device_find_id_product_id);
+	ret->product_key = row_text(r, 0, C_device_find_id_product_key);
+	ret->name = row_text(r, 0, C_device_find_id_name);
+	return OK;
+}
+
+enum err store_device_detail(struct db *db, const struct seal_key *master, const struct device_ref *d,
+			     struct device_detail *ret)
+{
+	struct arena *arena = db_arena(db);
+	struct sealed sealed = { 0 };
+	struct rows *r = NULL;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, d->id);
+	e = db_one(db, S_device_detail, &a, &r);
+	if (e == ERR_NOT_FOUND) /* deleted since it was found */
+		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
+	TRY(e);
+	*ret = (struct device_detail){
+		.product_name = row_text(r, 0, C_device_detail_product_name),
+		.node_type = row_int(r, 0, C_device_detail_node_type),
+		.nickname = row_text(r, 0, C_device_detail_nickname),
+		.version = row_text(r, 0, C_device_detail_version),
+		.ip = row_text(r, 0, C_device_detail_ip),
+		.disabled = row_bool(r, 0, C_device_detail_disabled),
+		.online = row_bool(r, 0, C_device_detail_online),
+		.created_ms = row_int(r, 0, C_device_detail_created_ms),
+		.active_ms = row_int(r, 0, C_device_detail_active_ms),
+		.online_ms = row_int(r, 0, C_device_detail_online_ms),
+		.changed_ms = row_int(r, 0, C_device_detail_changed_ms),
+	};
+	sealed.data = row_bytes(r, 0, C_device_detail_secret, &sealed.len);
+	return secret_open(arena, db_error(db), master, secret_aad_device(arena, d->product_key, d->name), sealed,
+			   &ret->secret);
+}
+
+const char *device_status(const struct device_detail *d)
+{
+	if (d->disabled)
+		return "DISABLE";
+	if (d->active_ms == 0)
+		return "UNACTIVE";
+	return d->online ? "ONLINE" : "OFFLINE";
+}
+
+enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64_t *ret_change_id)
+{
+	struct rows *r = NULL;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	arg_int(&a, now);
+	e = db_one(db, S_device_delete, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
+	TRY(e);
+	*ret_change_id = row_int(r, 0, C_device_delete_change_id);
+	return OK;
+}
+
+enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, int64_t *ret_change_id)
+{
+	struct rows *r = NULL;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	arg_bool(&a, disabled);
+	TRY(db_run(db, S_device_set_disabled, &a, &r));
+	*ret_change_id = rows_count(r) > 0 ? row_int(r, 0, C_device_set_disabled_change_id) : 0;
+	return OK;
+}
+
+enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n, int64_t *ret_left)
+{
+	struct rows *r = NULL;
+	struct args a;
+
+	args_init(&a, db);
+	arg_ints(&a, change_ids, n);
+	TRY(db_one(db, S_credential_changes_left, &a, &r));
+	*ret_left = row_int(r, 0, C_credential_changes_left_n);
+	return OK;
+}

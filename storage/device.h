@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices: registered one by one, in batches or by import; found by IotId or by ProductKey and DeviceName;
+ * deleted. Whatever changes who may log in writes a row of credential_change in the same transaction; the row
+ * disappears when the broker has acknowledged the change. Strings live in the unit's arena. */
+#ifndef STORAGE_DEVICE_H
+#define STORAGE_DEVICE_H
+
+#include "storage/db.h"
+#include "storage/secret.h"
+
+#define DEVICE_SECRET_LEN 32
+#define DEVICE_NAME_RANDOM_LEN 20
+
+/* Which device: enough to address it. */
+struct device_ref {
+	int64_t id, product_id;
+	const char *product_key, *name;
+};
+
+struct device_new {
+	const char *name;     /* NULL: a random one */
+	const char *nickname; /* or NULL */
+};
+struct device_made {
+	int64_t id;
+	int64_t change_id; /* of credential_change */
+	const char *name, *secret;
+};
+/* ERR_DEVICE_NAME_EXISTS. In a read-write transaction. */
+enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
+			  const struct device_new *in, utc_ms now, struct device_made *ret) MUST_USE;
+
+struct device_import {
+	const char *name;
+	const char *secret;
+	const char *version; /* of the default module; NULL: not known */
+};
+/* Adds n devices (at most a few thousand) in one statement; a name that exists already is left as it is, so that
+ * an import can be repeated. Names may not occur twice. apply_id 0: of no batch. *ret_added: really added. */
+enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
+			   const struct device_import *in, size_t n, int64_t apply_id, utc_ms now,
+			   int64_t *ret_added) MUST_USE;
+
+/* By IotId alone, or by ProductKey and DeviceName; iot_id wins (api §8). ERR_NULL_PRODUCT_KEY,
+ * ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND; a device of another account is not found. */
+enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id, const char *product_key,
+			   const char *name, struct device_ref *ret) MUST_USE;
+
+struct device_detail {
+	const char *product_name;
+	int64_t node_type;
+	const char *nickname; /* or NULL */
+	const char *secret;   /* opened */
+	const char *version;  /* of the default module; NULL: never reported */
+	const char *ip;       /* of the last connection, or NULL */
+	bool disabled, online;
+	utc_ms created_ms;
+	utc_ms active_ms, online_ms, changed_ms; /* 0: has never connected */
+};
+enum err store_device_detail(struct db *db, const struct seal_key *master, const struct device_ref *d,
+			     struct device_detail *ret) MUST_USE;
+/* ONLINE, OFFLINE, UNACTIVE or DISABLE (api §8). */
+const char *device_status(const struct device_detail *d);
+
+/* ERR_DEVICE_NOT_FOUND when it is gone already. The caller has cancelled its tasks before
+ * (store_task_cancel_of_device). */
+enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64_t *ret_change_id) MUST_USE;
+/* *ret_change_id is 0 when nothing had to be changed. */
+enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, int64_t *ret_change_id) MUST_USE;
+
+/* How many of these changes the broker has not acknowledged yet. */
+enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n, int64_t *ret_left) MUST_USE;
+
+#endif

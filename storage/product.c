@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/product.h"
+
+#include "engine/base/crypto.h"
+
+static const char *product_key_new(struct arena *a)
+{
+	return arena_printf(a, "a1%s", secret_new(a, PRODUCT_KEY_LEN - 2));
+}
+
+/* The lock makes the count exact for calls that come at once. */
+static enum err check_count(struct db *db, int64_t account_id, int64_t limit)
+{
+	struct args a;
+	struct rows *r = NULL;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	TRY(db_one(db, S_product_lock_account, &a, NULL));
+	TRY(db_one(db, S_product_count, &a, &r));
+	if (limit > 0 && row_int(r, 0, C_product_count_n) >= limit)
+		return fail_param(db_error(db), ERR_PRODUCT_COUNT, NULL);
+	return OK;
+}
+
+static void product_args(struct args *a, const struct product *p, struct sealed secret)
+{
+	arg_int(a, p->account_id);
+	arg_int(a, p->instance_id);
+	arg_text(a, p->product_key);
+	arg_text(a, p->name);
+	arg_bytes(a, secret.data, secret.len);
+	arg_text(a, p->description);
+	arg_int(a, p->node_type);
+	if (p->data_format < 0)
+		arg_null(a);
+	else
+		arg_int(a, p->data_format);
+	arg_text(a, p->commodity);
+	arg_text(a, p->protocol);
+	arg_text(a, p->net_type);
+	arg_text(a, p->auth_type);
+	arg_bool(a, p->id2);
+	arg_text(a, p->category_key);
+	arg_int(a, p->validate_type);
+	arg_int(a, p->created_ms);
+}
+
+/* Which of the two unique keys was in the way? */
+static enum err explain_conflict(struct db *db, const struct product *p, bool key_was_given)
+{
+	struct args a;
+	struct rows *r = NULL;
+
+	args_init(&a, db);
+	arg_int(&a, p->account_id);
+	arg_text(&a, p->name);
+	TRY(db_run(db, S_product_by_name, &a, &r));
+	if (key_was_given && rows_count(r) == 0)
+		return fail(db_error(db), ERR_DB_CONFLICT, "the ProductKey %s exists already", p->product_key);
+	return fail_param(db_error(db), ERR_PRODUCT_NAME_EXISTS, NULL);
+}
+
+enum err store_product_add(struct db *db, const struct seal_key *master, struct product *p, int64_t limit,
+			   const char *secret, const char **ret_secret)
+{
+	struct arena *arena = db_arena(db);
+	bool key_was_given = p->product_key != NULL;
+	struct rows *r = NULL;
+	struct args a;
+	enum err e;
+
+	TRY(check_count(db, p->account_id, limit));
+	if (!key_was_given)
+		p->product_key = product_key_new(arena);
+	if (!secret)
+		secret = secret_new(arena, PRODUCT_SECRET_LEN);
+	args_init(&a, db);
+	product_args(&a, p, secret_seal(arena, master, secret_aad_product(arena, p->product_key), secret));
+	e = db_one(db, S_product_add, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return explain_conflict(db, p, key_was_given);
+	TRY(e);
+	p->id = row_int(r, 0, C_product_add_id);
+	*ret_secret = secret;
+	return OK;
+}
+
+enum err store_product_find(struct db *db, int64_t account_id, const char *product_key, struct product *ret)
+{
+	struct rows *r = NULL;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_text(&a, product_key);
+	e = db_one(db, S_product_find, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_PRODUCT_NOT_FOUND, NULL);
+	TRY(e);
+	*ret = (struct product){
+		.id = row_int(r, 0, C_product_find_id),
+		.account_id = account_id,
+		.instance_id = row_int(r, 0, C_product_find_instance_id),
+		.product_key = row_text(r, 0, C_product_find_product_key),
+		.name = row_text(r, 0, C_product_find_name),
+		.description = row_text(r, 0, C_product_find_description),
+		.node_type = row_int(r, 0, C_product_find_node_type),
+		.data_format = row_int_or(r, 0, C_product_find_data_format, -1),
+		.commodity = row_text(r, 0, C_product_find_commodity),
+		.protocol = row_text(r, 0, C_product_find_protocol),
+		.net_type = row_text(r, 0, C_product_find_net_type),
+		.auth_type = row_text(r, 0, C_product_find_auth_type),
+		.id2 = row_bool(r, 0, C_product_find_id2),
+		.validate_type = row_int(r, 0, C_product_find_validate_type),
+		.created_ms = row_int(r, 0, C_product_find_created_ms),
+	};
+	ret->secret.data = row_bytes(r, 0, C_product_find_secret, &ret->secret.len);
+	return OK;
+}
