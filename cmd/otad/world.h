@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All parts of a running otad, built in order and taken down in reverse; see docs/architecture.md, "Threads".
+ * Main thread only. */
+#ifndef OTAD_WORLD_H
+#define OTAD_WORLD_H
+
+#include "api/api.h"
+#include "api/package_server.h"
+#include "dispatcher/dispatcher.h"
+
+struct housekeeper;
+
+struct world {
+	struct seal_key master;
+	char *broker_password;
+	struct package_store *store;
+	struct package_server *package_server;
+	struct dispatcher *dispatcher;
+	struct registrar *registrar;
+	struct api_server *api;
+	struct housekeeper *housekeeper;
+	struct api_env env;
+};
+
+/* Is this part ("api", "engine") among the configured roles? */
+bool role_has(const struct config *c, const char *part);
+/* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same. */
+enum err world_start(struct world *w, const struct config *c, struct error *e) MUST_USE;
+/* <state_dir>/ready.env: the ports that were really taken, for scripts. */
+enum err world_write_ready(const struct world *w, const struct config *c, struct error *e) MUST_USE;
+/* Finishes accepted work and stops everything, in reverse order. */
+void world_stop(struct world *w);
+
+#endif
