@@ -4,10 +4,40 @@
 #ifndef STORAGE_JOB_H
 #define STORAGE_JOB_H
 
-#include "engine/job.h"
+#include "engine/task.h"
 #include "storage/db.h"
 
+/* TaskDesc of bulk orders. The first one ends its job as COMPLETED (api §10.3). */
+#define JOB_REASON_FINISH_TIME "finish time reached"
+#define JOB_REASON_CANCELED "canceled"
+
 #define JOB_UNSET (-1) /* of the int members below that may be absent */
+
+/* The package of a job that is about to be created. */
+struct job_firmware {
+	int64_t id, product_id;
+	bool differential;
+	const char *src_version, *dest_version, *module; /* src_version is "" for a full package */
+	enum firmware_status status;
+	int64_t files, size; /* bytes of all files */
+};
+/* Keeps the package from being deleted, and for a verification from being verified twice, until the transaction
+ * ends. ERR_FIRMWARE_NOT_FOUND. */
+enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool verify,
+			    struct job_firmware *ret) MUST_USE;
+
+/* A device that was named for a job. */
+struct job_device {
+	int64_t id;
+	bool disabled;
+	const char *version; /* of the package's module; NULL: never reported */
+};
+/* Finds all of the names, in id order. ERR_DEVICE_NOT_FOUND names the first that the product does not have. */
+enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names, size_t n,
+			   const struct job_device **ret) MUST_USE;
+/* Key of a device group of this kind. ERR_GROUP_NOT_FOUND. */
+enum err store_job_group(struct db *db, int64_t account_id, int64_t instance_id, const char *group_id,
+			 const char *kind, int64_t *ret_id) MUST_USE;
 
 /* Settings of a job, fixed when it is created. Texts are never NULL but where it is said. */
 struct job {
@@ -44,6 +74,8 @@ struct job_view {
 	const char *group_id, *group_name; /* NULL unless GROUP */
 };
 
+/* Would this ALL, GRAY or GROUP job update any device? Stops at the first one. ERR_NO_DEVICE when not. */
+enum err store_job_candidate(struct db *db, const struct job *j, const struct job_firmware *f) MUST_USE;
 /* Inserts the job and all that belongs to it (job_run, live_job, targets, timers), and with a verification the
  * package's status; sets j->id. The job is PLANNED with a schedule, else IN_PROGRESS, its tasks not made yet. */
 enum err store_job_create(struct db *db, struct job *j) MUST_USE;
@@ -59,7 +91,7 @@ enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_
 struct job_now {
 	enum job_status status;
 	enum job_making making;
-	int64_t count[8]; /* tasks by enum task_state, of those that exist */
+	int64_t count[TASK_STATE_COUNT]; /* tasks by enum task_state, of those that exist */
 };
 /* Call store_job_lock first. */
 enum err store_job_now(struct db *db, int64_t job_id, struct job_now *ret) MUST_USE;

@@ -1,0 +1,190 @@
+-- Jobs for the management API; see storage/job.h. Status and state numbers are those of engine/states.def.
+
+-- name: job_firmware
+-- in: bigint bigint
+-- out: product_id type src_version dest_version module status files size
+-- The package of a new job. KEY SHARE keeps it from being deleted (which takes FOR UPDATE) until the job is there.
+select f.product_id, f.type, f.src_version, f.dest_version, f.module, f.status,
+       (select count(*) from firmware_file x where x.firmware_id = f.id) as files,
+       (select coalesce(sum(x.size), 0)::bigint from firmware_file x where x.firmware_id = f.id) as size
+from firmware f where f.id = $1::bigint and f.account_id = $2::bigint and f.deleted_ms is null
+for key share of f;
+
+-- name: job_firmware_verify
+-- in: bigint bigint
+-- out: product_id type src_version dest_version module status files size
+-- The same for a verification, of which a package has one at a time.
+select f.product_id, f.type, f.src_version, f.dest_version, f.module, f.status,
+       (select count(*) from firmware_file x where x.firmware_id = f.id) as files,
+       (select coalesce(sum(x.size), 0)::bigint from firmware_file x where x.firmware_id = f.id) as size
+from firmware f where f.id = $1::bigint and f.account_id = $2::bigint and f.deleted_ms is null
+for no key update of f;
+
+-- name: job_named_devices
+-- in: bigint text[] text
+-- out: id disabled version
+-- Devices of product $1 by name, in id order, with the version that they have of module $3.
+select d.id, d.disabled, m.version
+from unnest($2::text[]) as n(name)
+join device d on d.product_id = $1::bigint and d.name = n.name
+left join device_module m on m.device_id = d.id and m.module = $3::text
+order by d.id;
+
+-- name: job_unknown_name
+-- in: bigint text[]
+-- out: name
+select n.name from unnest($2::text[]) as n(name)
+where not exists (select from device d where d.product_id = $1::bigint and d.name = n.name) limit 1;
+
+-- name: job_candidate
+-- in: bigint text text text[] text bigint
+-- out: id
+-- A device of product $1 that an ALL or GRAY job of module $2 would update to $3: of one of the versions $4
+-- ('{}': any), and for a differential package of exactly $5 (null: a full one). Stops at the first.
+select d.id
+from device d left join device_module m on m.device_id = d.id and m.module = $2::text
+where d.product_id = $1::bigint and not d.disabled and d.created_ms <= $6::bigint
+  and m.version is distinct from $3::text
+  and ($4::text[] = '{}' or m.version = any ($4))
+  and ($5::text is null or m.version = $5)
+limit 1;
+
+-- name: job_group_candidate
+-- in: bigint text text text bigint bigint
+-- out: id
+-- The same for a GROUP job: devices of group $5, of the groups above it and of those below it.
+with recursive up as (
+	select g.id, g.parent_id from device_group g where g.id = $5::bigint
+	union
+	select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
+), down as (
+	select g.id from device_group g where g.id = $5
+	union
+	select g.id from device_group g join down on g.parent_id = down.id
+)
+select d.id
+from device_group_member x
+join device d on d.id = x.device_id
+left join device_module m on m.device_id = d.id and m.module = $2::text
+where x.group_id in (select id from up union select id from down)
+  and d.product_id = $1::bigint and not d.disabled and d.created_ms <= $6::bigint
+  and m.version is distinct from $3::text and ($4::text is null or m.version = $4)
+limit 1;
+
+-- name: job_group
+-- in: bigint bigint text text
+-- out: id
+select id from device_group
+where account_id = $1::bigint and instance_id = $2::bigint and group_id = $3::text and kind = $4::text;
+
+-- name: job_insert
+-- in: bigint bigint bigint smallint text text[] int text bigint smallint bigint bigint int int int int smallint bool bool bool bool text[] text[] bigint
+-- out: id
+insert into job (account_id, product_id, firmware_id, kind, target_selection, src_versions, gray_milli, gray_text,
+	group_id, dynamic_mode, schedule_ms, finish_ms, retry_interval, retry_count, timeout_min, max_per_minute,
+	overwrite_mode, need_push, need_confirm, download_mqtt, multi_module, tag_keys, tag_values, created_ms, modified_ms)
+values ($1::bigint, $2::bigint, $3::bigint, $4::smallint, $5::text, $6::text[], $7::int, $8::text,
+	$9::bigint, $10::smallint, $11::bigint, $12::bigint, $13::int, $14::int, $15::int, $16::int,
+	$17::smallint, $18::bool, $19::bool, $20::bool, $21::bool, $22::text[], $23::text[], $24::bigint, $24)
+returning id;
+
+-- name: job_start
+-- in: bigint smallint int bigint bigint bigint bigint[]
+-- out: 
+-- What goes with job $1: its run in status $2 with $3 pushes a minute, made at $4; timers for the start $5 and
+-- the finish $6 (null: none); the devices $7 of a SPECIFIC job (null: not SPECIFIC).
+with run as (
+	insert into job_run (job_id, status, making, max_per_minute, started_ms, modified_ms)
+	values ($1::bigint, $2::smallint, 1, $3::int, case when $5::bigint is null then $4::bigint end, $4)
+), live as (
+	insert into live_job (job_id) values ($1)
+), timers as (
+	insert into timer (due_ms, job_id, seq, kind)
+	select u.due_ms, $1, 0, u.kind from (values ($5, 4::smallint), ($6::bigint, 5::smallint)) as u(due_ms, kind)
+	where u.due_ms is not null
+)
+insert into job_target (job_id, device_ids) select $1, $7::bigint[] where $7 is not null;
+
+-- name: job_verifying
+-- in: bigint bigint
+-- out: 
+update firmware set status = 2, modified_ms = $2::bigint where id = $1::bigint;
+
+-- name: job_get
+-- in: bigint bigint
+-- out: id account_id product_id firmware_id kind target_selection src_versions gray_milli gray_text dynamic_mode schedule_ms finish_ms retry_interval retry_count timeout_min created_max overwrite_mode need_push need_confirm download_mqtt multi_module tag_keys tag_values created_ms modified_ms status max_per_minute started_ms ended_ms product_key product_name firmware_name dest_version module group_id group_name
+select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selection, j.src_versions, j.gray_milli,
+       j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
+       j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
+       j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
+       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
+       f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
+from job j
+join job_run r on r.job_id = j.id
+join product p on p.id = j.product_id
+join firmware f on f.id = j.firmware_id
+left join device_group g on g.id = j.group_id
+where j.id = $1::bigint and j.account_id = $2::bigint;
+
+-- name: job_page
+-- in: bigint bigint bigint
+-- out: id account_id product_id firmware_id kind target_selection src_versions gray_milli gray_text dynamic_mode schedule_ms finish_ms retry_interval retry_count timeout_min created_max overwrite_mode need_push need_confirm download_mqtt multi_module tag_keys tag_values created_ms modified_ms status max_per_minute started_ms ended_ms product_key product_name firmware_name dest_version module group_id group_name
+-- The columns are those of job_get.
+select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selection, j.src_versions, j.gray_milli,
+       j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
+       j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
+       j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
+       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
+       f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
+from job j
+join job_run r on r.job_id = j.id
+join product p on p.id = j.product_id
+join firmware f on f.id = j.firmware_id
+left join device_group g on g.id = j.group_id
+where j.firmware_id = $1::bigint
+order by j.id desc offset $2::bigint limit $3::bigint;
+
+-- name: job_count
+-- in: bigint
+-- out: n
+select count(*) as n from job where firmware_id = $1::bigint;
+
+-- name: job_now
+-- in: bigint
+-- out: status making made_seq n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled
+select status, making, made_seq, n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled
+from job_run where job_id = $1::bigint;
+
+-- name: job_order_add
+-- in: bigint int text bigint
+-- out: 
+-- Bulk order: tasks in a state of mask $2 count as CANCELED from here on.
+with run as (
+	update job_run set order_no = order_no + 1, modified_ms = $4::bigint,
+		n_canceled = n_canceled + case when $2::int & 2 = 0 then 0 else n_confirm end
+			+ case when $2 & 4 = 0 then 0 else n_queued end + case when $2 & 8 = 0 then 0 else n_notified end
+			+ case when $2 & 16 = 0 then 0 else n_in_progress end,
+		n_confirm = case when $2 & 2 = 0 then n_confirm else 0 end,
+		n_queued = case when $2 & 4 = 0 then n_queued else 0 end,
+		n_notified = case when $2 & 8 = 0 then n_notified else 0 end,
+		n_in_progress = case when $2 & 16 = 0 then n_in_progress else 0 end
+	where job_id = $1::bigint
+	returning order_no
+)
+insert into job_order (job_id, no, state_mask, reason, at_ms) select $1, order_no, $2, $3::text, $4 from run;
+
+-- name: job_end_planned
+-- in: bigint bigint
+-- out: 
+-- A job that has not started is canceled as a whole; what is not made yet is never made.
+with run as (
+	update job_run set status = 4, making = 3, ended_ms = $2::bigint, modified_ms = $2
+	where job_id = $1::bigint and status = 1
+	returning job_id
+)
+delete from live_job l using run where l.job_id = run.job_id;
+
+-- name: job_in_flight
+-- in: bigint
+-- out: in_flight
+select exists (select from push_batch where acked_ms is null and $1::bigint = any (job_ids)) as in_flight;

@@ -1,0 +1,94 @@
+-- Tasks for the management API; see storage/task.h. State numbers are those of engine/states.def.
+
+-- name: task_page_all
+-- in: bigint bigint bigint
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- Without a filter a page is a range of seq, which has no holes.
+select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id,
+       coalesce(d.name, x.name) as device_name, t.created_ms, t.modified_ms
+from task_now t
+left join device d on d.id = t.device_id
+left join device_deleted x on x.device_id = t.device_id
+where t.job_id = $1::bigint and t.seq > $2::bigint and t.seq <= $2 + $3::bigint
+order by t.seq;
+
+-- name: task_page_state
+-- in: bigint bigint bigint int
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- Walks the job in order of seq until the page is full; the caller asks for no more than there are.
+select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id,
+       coalesce(d.name, x.name) as device_name, t.created_ms, t.modified_ms
+from (
+	select * from task_now
+	where job_id = $1::bigint and state = $4::int
+	order by seq offset $2::bigint limit $3::bigint
+) t
+left join device d on d.id = t.device_id
+left join device_deleted x on x.device_id = t.device_id
+order by t.seq;
+
+-- name: task_of_names
+-- in: bigint bigint text[]
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- The tasks of named devices of product $2; also of deleted ones, whose name may be another's by now.
+with named as (
+	select d.id, d.name from device d where d.product_id = $2::bigint and d.name = any ($3::text[])
+	union all
+	select x.device_id, x.name from device_deleted x where x.product_id = $2 and x.name = any ($3)
+)
+select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id, n.name as device_name, t.created_ms,
+       t.modified_ms
+from task_now t join named n on n.id = t.device_id
+where t.job_id = $1::bigint
+order by t.seq;
+
+-- name: task_counts
+-- in: bigint
+-- out: n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled
+select n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled
+from job_run where job_id = $1::bigint;
+
+-- name: task_product_of_device
+-- in: bigint
+-- out: product_id
+-- The product's lock: while it is held, nobody makes a task for the device.
+select p.id as product_id from device d join product p on p.id = d.product_id
+where d.id = $1::bigint
+for no key update of p;
+
+-- name: task_jobs_of_device
+-- in: bigint
+-- out: job_id
+select distinct job_id from active_task where device_id = $1::bigint order by job_id;
+
+-- name: task_cancel_of_device
+-- in: bigint text bigint
+-- out: 
+-- Cancels what device $1 has; a task that a bulk order has canceled already keeps that order's words.
+with mine as (
+	select a.job_id, a.seq, n.state, t.state as row_state, r.order_no,
+	       case when n.state = 7 then n.task_desc else $2::text end as task_desc,
+	       case when n.state = 7 then n.modified_ms else $3::bigint end as at_ms
+	from active_task a
+	join task t on t.job_id = a.job_id and t.seq = a.seq
+	join task_now n on n.job_id = a.job_id and n.seq = a.seq
+	join job_run r on r.job_id = a.job_id
+	where a.device_id = $1::bigint
+), moved as (
+	update task t set state = 7, order_no = m.order_no, task_desc = m.task_desc, modified_ms = m.at_ms,
+		timeout_ms = null, retry_ms = null, verdict_ms = null, pending_version = null
+	from mine m where t.job_id = m.job_id and t.seq = m.seq
+), freed as (
+	delete from active_task a where a.device_id = $1
+), logged as (
+	insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
+	select m.at_ms, m.job_id, m.seq, m.seq, m.row_state, 7, case when m.state = 7 then 10 else 13 end, m.task_desc
+	from mine m
+), lost as (
+	select job_id, count(*) filter (where state = 1) as c, count(*) filter (where state = 2) as q,
+	       count(*) filter (where state = 3) as n, count(*) filter (where state = 4) as p
+	from mine where state < 5 group by job_id
+)
+update job_run r set n_confirm = r.n_confirm - l.c, n_queued = r.n_queued - l.q, n_notified = r.n_notified - l.n,
+	n_in_progress = r.n_in_progress - l.p, n_canceled = r.n_canceled + l.c + l.q + l.n + l.p, modified_ms = $3
+from lost l where r.job_id = l.job_id;
