@@ -9,7 +9,7 @@ enum err store_job_lock(struct db *db, const int64_t *job_ids, size_t n)
 
 	args_init(&a, db);
 	arg_ints(&a, job_ids, n);
-	return n == 0 ? OK : db_run(db, S_job_run_lock, &a, NULL);
+	return n == 0 ? OK : db_run(db, S_job_lock, &a, NULL);
 }
 
 enum err store_job_settle(struct db *db, const int64_t *job_ids, size_t n, utc_ms now)

@@ -1,5 +1,11 @@
 -- The end of jobs; see storage/job_end.h. Status numbers are those of engine/states.def.
 
+-- name: job_lock
+-- in: bigint[]
+-- out: job_id
+-- The lock of jobs: ascending, all at once. A LATER statement reads the state.
+select job_id from job_run where job_id = any ($1::bigint[]) order by job_id for no key update;
+
 -- name: job_settle
 -- in: bigint[] bigint text
 -- out: job_id
