@@ -65,7 +65,7 @@ static void add_string(struct buf *b, const char *s)
 	buf_addc(b, '"');
 }
 
-void log_write(enum event ev, const struct log_field *fields)
+void log_write(enum log_id ev, const struct log_field *fields)
 {
 	struct buf b;
 	char time[UTC_TEXT_LEN];
@@ -91,7 +91,7 @@ void log_write(enum event ev, const struct log_field *fields)
 	buf_free(&b);
 }
 
-void log_write_limited(enum event ev, const struct log_field *fields)
+void log_write_limited(enum log_id ev, const struct log_field *fields)
 {
 	int64_t now = clock_boot_ms(), next = atomic_load(&limits[ev].next_boot_ms);
 	struct log_field with[16];

@@ -11,7 +11,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-enum event {
+/* Not "enum event": libevent has a struct of that name. */
+enum log_id {
 #define EVENT(id, level, name, doc) id,
 #include "engine/base/events.def"
 #undef EVENT
@@ -32,8 +33,8 @@ struct log_field {
  * since the last one as "suppressed". */
 #define log_limited(ev, ...) log_write_limited((ev), (const struct log_field[]){ __VA_ARGS__, { .key = NULL } })
 
-void log_write(enum event ev, const struct log_field *fields);
-void log_write_limited(enum event ev, const struct log_field *fields);
+void log_write(enum log_id ev, const struct log_field *fields);
+void log_write_limited(enum log_id ev, const struct log_field *fields);
 /* Events below the level are dropped. Default LOG_INFO. */
 void log_set_level(enum log_level level);
 /* "debug", "info", "warn", "error". */
