@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our two clients at the broker, the only Paho user: the publisher (clean session, nothing sent while it is
+ * disconnected, its own window) and ingest (kept session, everything goes into the journal before the broker
+ * gets its acknowledgement). MQTT 3.1.1, QoS 1. A keeper thread connects and reconnects them. Both client ids
+ * belong to the shard: whoever takes the shard over cuts a frozen owner off. */
+#ifndef DISPATCHER_MQTT_H
+#define DISPATCHER_MQTT_H
+
+#include "dispatcher/journal.h"
+
+struct mqtt;
+
+struct mqtt_options {
+	const char *uri, *user, *password;
+	const char *ca;   /* PEM file for ssl://; "" = the system's */
+	int shard;
+	int window;       /* pushes that may wait for their acknowledgement */
+	struct journal *journal;
+	/* A client came or went; cheap; called from the keeper's or Paho's thread. */
+	void (*changed)(void *ctx);
+	void *ctx;
+};
+
+/* Strings are copied. Nothing connects before mqtt_want. */
+struct mqtt *mqtt_start(const struct mqtt_options *o);
+/* Disconnects and joins. */
+void mqtt_stop(struct mqtt *m);
+/* Connect and stay connected, or disconnect: with the lease of the shard. Any thread. */
+void mqtt_want(struct mqtt *m, bool wanted);
+
+bool mqtt_publisher_up(struct mqtt *m);
+bool mqtt_ingest_up(struct mqtt *m);
+/* Number of publisher connections so far and when the current one was acknowledged (clock_boot_us). A publish
+ * of an earlier connection that was not acknowledged has an unknown outcome. */
+int64_t mqtt_connection(struct mqtt *m, int64_t *ret_since_us);
+/* When ingest last became connected, as the product's time; 0: never. */
+utc_ms mqtt_ingest_since(struct mqtt *m);
+
+/* ---- publishing: one thread, the tick's ---- */
+#define MQTT_TOKEN_MAX (((uint64_t)1 << 46) - 1)
+/* Hands one message over. token comes back with the acknowledgement; 0 = of no interest. ERR_UNAVAILABLE: not
+ * connected, or the window is full; nothing was sent then. The error detail is not set. */
+enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token) MUST_USE;
+/* Waits until the window has room, the publisher is gone or the time (clock_boot_ms) has come; true: room. */
+bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms);
+
+struct mqtt_ack {
+	uint64_t token;
+	int64_t at_us; /* clock_boot_us */
+};
+/* Acknowledgements since the last call, oldest first, in the arena. */
+size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret);
+
+/* ---- the credential feed: any thread ---- */
+/* Sends and waits for the broker's acknowledgement. ERR_UNAVAILABLE: not connected, lost, or too late. */
+enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, size_t len, int timeout_ms) MUST_USE;
+
+#endif
