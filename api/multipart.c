@@ -212,6 +212,15 @@ static size_t feed_after(struct multipart *m, const char *data)
 	return 1;
 }
 
+/* Does the header end with the byte at hand? */
+static bool head_whole(const struct multipart *m)
+{
+	const char *end = m->head + m->head_len;
+
+	return m->head_len == 2 ? memcmp(m->head, "\r\n", 2) == 0
+				: m->head_len >= 4 && memcmp(end - 4, "\r\n\r\n", 4) == 0;
+}
+
 static size_t feed_header(struct multipart *m, const char *data)
 {
 	char name[256];
@@ -221,7 +230,7 @@ static size_t feed_header(struct multipart *m, const char *data)
 		return 1;
 	}
 	m->head[m->head_len++] = *data;
-	if (*data != '\n' || m->head_len < 4 || memcmp(m->head + m->head_len - 4, "\r\n\r\n", 4) != 0)
+	if (!head_whole(m))
 		return 1;
 	m->place = CONTENT;
 	m->matched = 0;

@@ -15,7 +15,7 @@ struct package_store;
 /* Largest device list that is taken in; the limit of the API (limit_list_bytes) is checked where it is used. */
 #define STORE_LIST_BYTES 41943040
 /* Longest base_url: with it a download URL stays below 250 bytes whatever the ids are (device §5.1). */
-#define STORE_URL_MAX 100
+#define STORE_URL_MAX 90
 
 /* dir is made if need be. base_url: how clients reach the package server, without a closing slash; it may be
  * set later (the listener's port is known only then) with package_store_set_url. The signing keys are derived
