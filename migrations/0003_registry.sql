@@ -5,6 +5,7 @@ create table device_deleted (
 	name       text collate "C" not null,
 	deleted_ms bigint not null
 );
+create index device_deleted_name on device_deleted (product_id, name);
 
 -- When a batch registration had made its last device; from then on only the broker is waited for.
 alter table device_apply add column made_ms bigint;
