@@ -31,8 +31,16 @@ def pct(text):
     return quote(str(text), safe="-_.~")
 
 
+ahead_s = 0  # how far Stack.advance() has moved the server's clock
+
+
+def now_ms():
+    """The server's idea of the time."""
+    return int((time.time() + ahead_s) * 1000)
+
+
 def utc(offset_s=0):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset_s))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead_s + offset_s))
 
 
 def flatten(params):

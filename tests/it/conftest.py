@@ -4,7 +4,7 @@
   stack    session: endpoint, ak, sk, broker, pg, store, dir, config, bin, otad_pid; start_otad(key=value...),
            stop_otad(), kill_otad(), restart_otad(...), the same for broker and postgres through start/stop/kill
            ("broker"); otactl(args...); sql(text, args...) -> rows; metric(name, **labels); expect_errors(event...)
-           announces error-level log lines that a test provokes. Quotas of the stack are lifted
+           announces error-level log lines that a test provokes; advance(seconds) moves the server's clock. Quotas of the stack are lifted
            (quota = *=0), so tests about quotas start_otad(quota="...").
   api      session: a Client (client.py) with an admin key
   device   function: device(row, connect=True, **options) -> MqttDevice, disconnected after the test
@@ -25,6 +25,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import client  # noqa: E402
 from client import Client, http_request, wait_until  # noqa: E402
 from mqtt_device import MqttDevice  # noqa: E402
 
@@ -57,7 +59,9 @@ class Stack:
         self.settings = {**DEFAULTS, **(settings or {})}
         self.announced = set()
         self.problems = []
-        self.env = {**os.environ, "OTAD_BUILD": str(build_dir())}
+        self.clock = self.dir / "clock"
+        self.clock.write_bytes(struct.pack("<q", client.ahead_s * 1000))
+        self.env = {**os.environ, "OTAD_BUILD": str(build_dir()), "OTAD_TEST_CLOCK": str(self.clock)}
         self.env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:strict_string_checks=1")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
         self.env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
@@ -145,6 +149,13 @@ class Stack:
 
     def signal_otad(self, number=signal.SIGHUP):
         os.kill(self.otad_pid, number)
+
+    def advance(self, seconds):
+        """Moves the server's clock ahead, and that of the clients: schedules, retries and time limits come
+        without waiting. Durations (pace, grace after a connect) stay real."""
+        client.ahead_s += seconds
+        with self.clock.open("r+b") as f:
+            f.write(struct.pack("<q", client.ahead_s * 1000))
 
     # ---- looking inside ----
 
