@@ -11,6 +11,7 @@
 #define JOB_REASON_FINISH_TIME "finish time reached"
 #define JOB_REASON_CANCELED "canceled"
 
+#define JOB_SRC_VERSIONS_MAX 10
 #define JOB_UNSET (-1) /* of the int members below that may be absent */
 
 /* The package of a job that is about to be created. */

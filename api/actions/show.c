@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/actions/show.h"
+
+#include "engine/base/parse.h"
+
+const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq)
+{
+	char *id = arena_alloc(a, ID_LEN + 1);
+
+	id_format(kind, key, seq, id);
+	return id;
+}
+
+const char *show_utc(struct arena *a, utc_ms t)
+{
+	char *text;
+
+	if (t == 0)
+		return NULL;
+	text = arena_alloc(a, UTC_TEXT_LEN);
+	format_utc_ms(t, text);
+	return text;
+}
+
+struct opt_int show_int(int64_t v)
+{
+	return (struct opt_int){ .set = true, .v = v };
+}
+
+struct opt_int show_int_unless(int64_t v, int64_t unset)
+{
+	return (struct opt_int){ .set = v != unset, .v = v };
+}
+
+struct opt_bool show_bool(bool v)
+{
+	return (struct opt_bool){ .set = true, .v = v };
+}
+
+struct opt_int show_page_count(int64_t total, int64_t size)
+{
+	return show_int((total + size - 1) / size);
+}

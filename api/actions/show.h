@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How ids, times and pages look in answers; for the handlers of all actions. */
+#ifndef API_ACTIONS_SHOW_H
+#define API_ACTIONS_SHOW_H
+
+#include "api/action.h"
+#include "engine/ids.h"
+
+/* The vendor-shaped id of a key, in the arena. */
+const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq);
+/* "2019-11-04T06:22:19.566Z" in the arena; NULL (absent) for 0. */
+const char *show_utc(struct arena *a, utc_ms t);
+/* A number that is always there. */
+struct opt_int show_int(int64_t v);
+/* Absent when v is `unset`. */
+struct opt_int show_int_unless(int64_t v, int64_t unset);
+struct opt_bool show_bool(bool v);
+/* ceil(total / size); 0 for an empty list (api §2.4). */
+struct opt_int show_page_count(int64_t total, int64_t size);
+
+#endif
