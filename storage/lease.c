@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/lease.h"
+
+enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, int64_t *ret_epoch,
+			  utc_ms *ret_now_ms)
+{
+	struct rows *r = NULL;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, shard);
+	arg_text(&a, owner);
+	arg_int(&a, ms);
+	TRY(db_one(db, S_lease_take, &a, &r));
+	*ret_epoch = row_int(r, 0, C_lease_take_epoch);
+	*ret_now_ms = row_int(r, 0, C_lease_take_now_ms);
+	return OK;
+}
+
+enum err store_lease_check(struct db *db, int shard, const char *owner, int64_t epoch)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, shard);
+	arg_text(&a, owner);
+	arg_int(&a, epoch);
+	return db_one(db, S_lease_check, &a, NULL);
+}
+
+enum err store_lease_give_back(struct db *db, int shard, const char *owner)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, shard);
+	arg_text(&a, owner);
+	return db_run(db, S_lease_give_back, &a, NULL);
+}

@@ -1,0 +1,26 @@
+-- The lease of a shard's engine, compared by the database's clock. until_ms is that clock's time.
+
+-- name: lease_take
+-- in: int text bigint
+-- out: epoch now_ms
+-- Takes the lease of shard $1 for owner $2 if it is free, expired or this owner's; for $3 ms. The epoch grows with
+-- every change of owner.
+insert into engine_lease as l (shard, owner, epoch, until_ms)
+values ($1::int, $2::text, 1, (extract(epoch from clock_timestamp()) * 1000)::bigint + $3::bigint)
+on conflict (shard) do update set
+	owner = excluded.owner,
+	epoch = case when l.owner = excluded.owner then l.epoch else l.epoch + 1 end,
+	until_ms = excluded.until_ms
+where l.owner = excluded.owner or l.until_ms < (extract(epoch from clock_timestamp()) * 1000)::bigint
+returning l.epoch, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms;
+
+-- name: lease_check
+-- in: int text bigint
+-- out: epoch
+-- Inside a tick's transaction: still ours? Whoever takes over waits for this transaction.
+select epoch from engine_lease where shard = $1::int and owner = $2::text and epoch = $3::bigint for share;
+
+-- name: lease_give_back
+-- in: int text
+-- out:
+update engine_lease set until_ms = 0 where shard = $1::int and owner = $2::text;

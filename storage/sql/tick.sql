@@ -1,0 +1,272 @@
+-- The engine's tick: what it reads, and what it writes back in one transaction. State numbers are those of
+-- engine/states.def: 5 SUCCEEDED, 6 FAILED, 7 CANCELED.
+
+-- ---- jobs --------------------------------------------------------------------------------------------------
+
+-- name: tick_live_jobs
+-- in:
+-- out: job_id status paused tasks max_per_minute rescan_no
+-- tasks: seq of the last task that exists.
+select r.job_id, r.status, r.paused, case when r.making = 3 then greatest(r.made_seq, r.next_seq - 1) else r.made_seq end as tasks,
+       r.max_per_minute, r.rescan_no
+from live_job l join job_run r on r.job_id = l.job_id
+order by r.job_id;
+
+-- name: tick_job
+-- in: bigint
+-- out: kind product_key firmware_id module src_version dest_version type sign_method udi retry_interval retry_count timeout_min need_push download_mqtt tag_keys tag_values
+select j.kind, p.product_key, f.id as firmware_id, f.module, f.src_version, f.dest_version, f.type, f.sign_method, f.udi,
+       j.retry_interval, j.retry_count, j.timeout_min, j.need_push, j.download_mqtt, j.tag_keys, j.tag_values
+from job j
+join product p on p.id = j.product_id
+join firmware f on f.id = j.firmware_id
+where j.id = $1::bigint;
+
+-- name: tick_job_files
+-- in: bigint
+-- out: n object_key name size md5 sha256
+select n, object_key, name, size, md5, sha256 from firmware_file where firmware_id = $1::bigint order by n;
+
+-- ---- devices -----------------------------------------------------------------------------------------------
+
+-- name: tick_devices
+-- in: text[] text[]
+-- out: product_key name device_id
+select p.product_key, d.name, d.id as device_id
+from unnest($1::text[], $2::text[]) as u(product_key, name)
+join product p on p.product_key = u.product_key
+join device d on d.product_id = p.id and d.name = u.name;
+
+-- name: tick_device_names
+-- in: bigint[]
+-- out: device_id name
+select d.id as device_id, d.name from unnest($1::bigint[]) as u(id) join device d on d.id = u.id;
+
+-- name: tick_active
+-- in: bigint[]
+-- out: device_id module job_id seq
+-- The unfinished tasks of these devices.
+select a.device_id, a.module, a.job_id, a.seq
+from unnest($1::bigint[]) as u(id) join active_task a on a.device_id = u.id
+order by a.device_id, a.module;
+
+-- ---- feeding -----------------------------------------------------------------------------------------------
+
+-- name: tick_walk
+-- in: bigint int int int
+-- out: seq device_id state push_conn push_ms repushes retry_ms
+-- Tasks that can be pushed, of the $4 rows of job $1 behind $2, not above $3.
+select t.seq, t.device_id, t.state, t.push_conn, t.push_ms, t.repushes, t.retry_ms
+from task t
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.seq <= $2 + $4::int and t.state in (2, 3, 4)
+order by t.seq;
+
+-- name: tick_timers
+-- in: bigint int
+-- out: due_ms job_id seq kind
+select due_ms, job_id, seq, kind from timer where due_ms <= $1::bigint order by due_ms, job_id, seq, kind limit $2::int;
+
+-- name: tick_timer_next
+-- in:
+-- out: due_ms
+select due_ms from timer order by due_ms limit 1;
+
+-- ---- under the jobs' locks ----------------------------------------------------------------------------------
+
+-- name: tick_lock_free
+-- in: bigint[]
+-- out: job_id
+-- Those of the jobs whose lock is to be had at once.
+select job_id from job_run where job_id = any ($1::bigint[]) order by job_id for no key update skip locked;
+
+-- name: tick_runs
+-- in: bigint[]
+-- out: job_id status paused tasks order_no max_per_minute
+select job_id, status, paused, case when making = 3 then greatest(made_seq, next_seq - 1) else made_seq end as tasks, order_no,
+       max_per_minute
+from job_run where job_id = any ($1::bigint[]) order by job_id;
+
+-- name: tick_orders
+-- in: bigint[]
+-- out: job_id no state_mask reason why at_ms
+select job_id, no, state_mask, reason, why, at_ms from job_order where job_id = any ($1::bigint[]) order by job_id, no;
+
+-- name: tick_tasks
+-- in: bigint[] int[]
+-- out: job_id seq device_id state order_no progress retries pushes repushes push_conn push_ms timeout_ms retry_ms verdict_ms pending_version fail_ms fail_desc src_version task_desc modified_ms device_name
+select t.job_id, t.seq, t.device_id, t.state, t.order_no, t.progress, t.retries, t.pushes, t.repushes, t.push_conn, t.push_ms,
+       t.timeout_ms, t.retry_ms, t.verdict_ms, t.pending_version, t.fail_ms, t.fail_desc, t.src_version, t.task_desc,
+       t.modified_ms, d.name as device_name
+from unnest($1::bigint[], $2::int[]) as u(job_id, seq)
+join task t on t.job_id = u.job_id and t.seq = u.seq
+left join device d on d.id = t.device_id
+order by t.job_id, t.seq;
+
+-- ---- writing back -------------------------------------------------------------------------------------------
+
+-- name: tick_write_tasks
+-- in: bigint[] int[] smallint[] int[] smallint[] smallint[] int[] smallint[] bigint[] bigint[] bigint[] bigint[] bigint[] text[] bigint[] text[] text[] text[] bigint[]
+-- out:
+update task t set state = u.state, order_no = u.order_no, progress = u.progress, retries = u.retries, pushes = u.pushes,
+	repushes = u.repushes, push_conn = u.push_conn, push_ms = u.push_ms, timeout_ms = nullif(u.timeout_ms, 0),
+	retry_ms = nullif(u.retry_ms, 0), verdict_ms = nullif(u.verdict_ms, 0), pending_version = u.pending_version,
+	fail_ms = u.fail_ms, fail_desc = u.fail_desc, src_version = u.src_version, task_desc = u.task_desc,
+	modified_ms = u.modified_ms
+from unnest($1::bigint[], $2::int[], $3::smallint[], $4::int[], $5::smallint[], $6::smallint[], $7::int[], $8::smallint[],
+	    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bigint[], $16::text[],
+	    $17::text[], $18::text[], $19::bigint[])
+	as u(job_id, seq, state, order_no, progress, retries, pushes, repushes, push_conn, push_ms, timeout_ms, retry_ms,
+	     verdict_ms, pending_version, fail_ms, fail_desc, src_version, task_desc, modified_ms)
+where t.job_id = u.job_id and t.seq = u.seq;
+
+-- name: tick_free_devices
+-- in: bigint[] bigint[] int[]
+-- out:
+delete from active_task a using unnest($1::bigint[], $2::bigint[], $3::int[]) as u(device_id, job_id, seq)
+where a.device_id = u.device_id and a.job_id = u.job_id and a.seq = u.seq;
+
+-- name: tick_set_timers
+-- in: bigint[] bigint[] int[] smallint[]
+-- out:
+insert into timer (due_ms, job_id, seq, kind)
+select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[])
+on conflict do nothing;
+
+-- name: tick_drop_timers
+-- in: bigint[] bigint[] int[] smallint[]
+-- out:
+delete from timer t using unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[]) as u(due_ms, job_id, seq, kind)
+where t.due_ms = u.due_ms and t.job_id = u.job_id and t.seq = u.seq and t.kind = u.kind;
+
+-- name: tick_count
+-- in: bigint[] int[] int[] int[] int[] int[] int[] int[] bigint
+-- out:
+update job_run r set n_confirm = r.n_confirm + u.confirm, n_queued = r.n_queued + u.queued,
+	n_notified = r.n_notified + u.notified, n_in_progress = r.n_in_progress + u.in_progress,
+	n_succeeded = r.n_succeeded + u.succeeded, n_failed = r.n_failed + u.failed, n_canceled = r.n_canceled + u.canceled,
+	modified_ms = $9::bigint
+from unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[])
+	as u(job_id, confirm, queued, notified, in_progress, succeeded, failed, canceled)
+where r.job_id = u.job_id;
+
+-- name: tick_log
+-- in: bigint[] bigint[] int[] smallint[] smallint[] smallint[] text[]
+-- out:
+insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
+select at_ms, job_id, seq, seq, from_state, to_state, why, detail
+from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
+	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
+
+-- name: tick_versions
+-- in: bigint[] text[] text[] bigint[] bigint
+-- out:
+-- A version is written only when it differs from the stored one; devices that are gone are left out.
+insert into device_module as m (device_id, module, version, reported_ms, modified_ms)
+select d.id, u.module, u.version, u.reported_ms, $5::bigint
+from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) as u(device_id, module, version, reported_ms)
+join device d on d.id = u.device_id
+on conflict (device_id, module) do update
+set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms, modified_ms = excluded.modified_ms
+where m.version <> excluded.version;
+
+-- name: tick_sessions
+-- in: bigint[] bool[] bigint[] text[] bigint[]
+-- out:
+insert into device_session as s (device_id, online, conn, ip, active_ms, online_ms, changed_ms)
+select d.id, u.online, u.conn, u.ip, u.at_ms, u.at_ms, u.at_ms
+from unnest($1::bigint[], $2::bool[], $3::bigint[], $4::text[], $5::bigint[]) as u(device_id, online, conn, ip, at_ms)
+join device d on d.id = u.device_id
+on conflict (device_id) do update
+set online = excluded.online, conn = excluded.conn,
+    ip = case when excluded.online then excluded.ip else s.ip end,
+    online_ms = case when excluded.online and excluded.conn <> s.conn then excluded.online_ms else s.online_ms end,
+    changed_ms = case when excluded.online <> s.online or excluded.conn <> s.conn then excluded.changed_ms else s.changed_ms end
+where s.online <> excluded.online or s.conn <> excluded.conn;
+
+-- name: tick_session_rest
+-- in: bigint[] bigint
+-- out:
+-- After a snapshot: whoever is not in it is offline.
+update device_session set online = false, changed_ms = $2::bigint where online and device_id not in (select unnest($1::bigint[]));
+
+-- name: tick_start_job
+-- in: bigint bigint
+-- out:
+update job_run set status = 2, started_ms = $2::bigint, modified_ms = $2::bigint where job_id = $1::bigint and status = 1;
+
+-- name: tick_finish_job
+-- in: bigint bigint
+-- out: no
+-- The finish time as a bulk order over every unfinished task (mask: CONFIRM to IN_PROGRESS); 12: finish time.
+with r as (
+	update job_run set order_no = order_no + 1, status = 2, started_ms = coalesce(started_ms, $2::bigint),
+		n_canceled = n_canceled + n_confirm + n_queued + n_notified + n_in_progress,
+		n_confirm = 0, n_queued = 0, n_notified = 0, n_in_progress = 0, modified_ms = $2::bigint
+	where job_id = $1::bigint and status in (1, 2)
+	returning order_no
+)
+insert into job_order (job_id, no, state_mask, reason, why, at_ms)
+select $1, order_no, 30, 'finish time reached', 12, $2 from r
+returning no;
+
+-- ---- pushes -------------------------------------------------------------------------------------------------
+
+-- name: tick_batch
+-- in: bigint bigint bigint[] int[]
+-- out:
+insert into push_batch (id, claimed_ms, job_ids, seqs) values ($1::bigint, $2::bigint, $3::bigint[], $4::int[]);
+
+-- name: tick_batches_acked
+-- in: bigint[] bigint
+-- out:
+update push_batch set acked_ms = $2::bigint where id = any ($1::bigint[]) and acked_ms is null;
+
+-- name: tick_batch_exists
+-- in: bigint
+-- out: id
+select id from push_batch where id = $1::bigint;
+
+-- name: tick_batches_recent
+-- in: bigint
+-- out: id claimed_ms acked_ms job_ids seqs
+-- What the gates have to know: unacknowledged ones, and those acknowledged after $1.
+select id, claimed_ms, acked_ms, job_ids, seqs from push_batch where acked_ms is null or acked_ms > $1::bigint
+order by coalesce(acked_ms, claimed_ms), id;
+
+-- name: tick_batches_drop
+-- in: bigint
+-- out:
+delete from push_batch where acked_ms < $1::bigint;
+
+-- name: tick_forget_pushes
+-- in: bigint[]
+-- out:
+-- Unfinished tasks whose push has an unknown outcome are due again.
+update task t set push_conn = 0
+from (select distinct u.job_id, u.seq from push_batch b, unnest(b.job_ids, b.seqs) as u(job_id, seq)
+      where b.id = any ($1::bigint[])) as u
+where t.job_id = u.job_id and t.seq = u.seq and t.state in (3, 4) and t.push_conn <> 0;
+
+-- name: tick_batch_jobs
+-- in: bigint[]
+-- out: job_id
+select distinct u.job_id from push_batch b, unnest(b.job_ids) as u(job_id) where b.id = any ($1::bigint[]) order by u.job_id;
+
+-- ---- journal ------------------------------------------------------------------------------------------------
+
+-- name: tick_position
+-- in: text
+-- out: position
+select position from journal_position where journal_id = $1::text;
+
+-- name: tick_set_position
+-- in: text bigint bigint
+-- out:
+insert into journal_position (journal_id, position, modified_ms) values ($1::text, $2::bigint, $3::bigint)
+on conflict (journal_id) do update set position = excluded.position, modified_ms = excluded.modified_ms;
+
+-- name: tick_oldest_snapshot
+-- in:
+-- out: seconds
+select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::bigint as seconds
+from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid();

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tick writes back; see tick.h. Every array is one parameter; n = 0 is no statement at all. */
+#include "storage/tick.h"
+
+/* An array parameter: member `expr` of element i. */
+#define INTS(args, n, expr) \
+	do { \
+		int64_t *v_ = ARENA_ARRAY((args)->arena, (n) + 1, int64_t); \
+		for (size_t i = 0; i < (n); i++) \
+			v_[i] = (int64_t)(expr); \
+		arg_ints((args), v_, (n)); \
+	} while (0)
+#define TEXTS(args, n, expr) \
+	do { \
+		const char **v_ = ARENA_ARRAY((args)->arena, (n) + 1, const char *); \
+		for (size_t i = 0; i < (n); i++) \
+			v_[i] = (expr); \
+		arg_texts((args), v_, (n)); \
+	} while (0)
+
+enum err store_tick_write_tasks(struct db *db, const struct task *const *t, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, t[i]->job_id);
+	INTS(&a, n, t[i]->seq);
+	INTS(&a, n, t[i]->state);
+	INTS(&a, n, t[i]->order_no);
+	INTS(&a, n, t[i]->progress);
+	INTS(&a, n, t[i]->retries);
+	INTS(&a, n, t[i]->pushes);
+	INTS(&a, n, i64_min(t[i]->repushes, INT16_MAX));
+	INTS(&a, n, t[i]->push_conn);
+	INTS(&a, n, t[i]->push_ms);
+	INTS(&a, n, t[i]->timeout_ms);
+	INTS(&a, n, t[i]->retry_ms);
+	INTS(&a, n, t[i]->verdict_ms);
+	TEXTS(&a, n, t[i]->pending_version);
+	INTS(&a, n, t[i]->fail_ms);
+	TEXTS(&a, n, t[i]->fail_desc);
+	TEXTS(&a, n, t[i]->src_version);
+	TEXTS(&a, n, t[i]->task_desc ? t[i]->task_desc : "");
+	INTS(&a, n, t[i]->modified_ms);
+	return db_run(db, S_tick_write_tasks, &a, NULL);
+}
+
+enum err store_tick_free_devices(struct db *db, const struct task *const *t, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, t[i]->device_id);
+	INTS(&a, n, t[i]->job_id);
+	INTS(&a, n, t[i]->seq);
+	return db_run(db, S_tick_free_devices, &a, NULL);
+}
+
+static enum err timers(struct db *db, enum stmt s, const struct tick_timer *t, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, t[i].due_ms);
+	INTS(&a, n, t[i].job_id);
+	INTS(&a, n, t[i].seq);
+	INTS(&a, n, t[i].kind);
+	return db_run(db, s, &a, NULL);
+}
+
+enum err store_tick_set_timers(struct db *db, const struct tick_timer *t, size_t n)
+{
+	return timers(db, S_tick_set_timers, t, n);
+}
+
+enum err store_tick_drop_timers(struct db *db, const struct tick_timer *t, size_t n)
+{
+	return timers(db, S_tick_drop_timers, t, n);
+}
+
+enum err store_tick_count(struct db *db, const struct tick_count *c, size_t n, utc_ms now)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, c[i].job_id);
+	for (int s = TASK_NONE + 1; s < TASK_STATE_COUNT; s++)
+		INTS(&a, n, c[i].delta[s]);
+	arg_int(&a, now);
+	return db_run(db, S_tick_count, &a, NULL);
+}
+
+enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, e[i].at_ms);
+	INTS(&a, n, e[i].job_id);
+	INTS(&a, n, e[i].seq);
+	INTS(&a, n, e[i].from);
+	INTS(&a, n, e[i].to);
+	INTS(&a, n, e[i].why);
+	TEXTS(&a, n, e[i].detail);
+	return db_run(db, S_tick_log, &a, NULL);
+}
+
+enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms now)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, v[i].device_id);
+	TEXTS(&a, n, v[i].module);
+	TEXTS(&a, n, v[i].version);
+	INTS(&a, n, v[i].reported_ms);
+	arg_int(&a, now);
+	return db_run(db, S_tick_versions, &a, NULL);
+}
+
+enum err store_tick_sessions(struct db *db, const struct tick_session *s, size_t n)
+{
+	struct args a;
+	const char **online;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, s[i].device_id);
+	online = ARENA_ARRAY(a.arena, n, const char *);
+	for (size_t i = 0; i < n; i++)
+		online[i] = s[i].online ? "t" : "f";
+	arg_texts(&a, online, n);
+	INTS(&a, n, s[i].conn);
+	TEXTS(&a, n, s[i].ip ? s[i].ip : "");
+	INTS(&a, n, s[i].at_ms);
+	return db_run(db, S_tick_sessions, &a, NULL);
+}
+
+enum err store_tick_session_rest(struct db *db, const int64_t *online_ids, size_t n, utc_ms now)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_ints(&a, online_ids, n);
+	arg_int(&a, now);
+	return db_run(db, S_tick_session_rest, &a, NULL);
+}
+
+static enum err job_at(struct db *db, enum stmt s, int64_t job_id, utc_ms now)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, job_id);
+	arg_int(&a, now);
+	return db_run(db, s, &a, NULL);
+}
+
+enum err store_tick_start_job(struct db *db, int64_t job_id, utc_ms now)
+{
+	return job_at(db, S_tick_start_job, job_id, now);
+}
+
+enum err store_tick_finish_job(struct db *db, int64_t job_id, utc_ms now)
+{
+	return job_at(db, S_tick_finish_job, job_id, now);
+}
+
+enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs, size_t n)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	arg_int(&a, now);
+	arg_ints(&a, job_ids, n);
+	arg_ints(&a, seqs, n);
+	return db_run(db, S_tick_batch, &a, NULL);
+}
+
+enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	arg_ints(&a, ids, n);
+	arg_int(&a, now);
+	return db_run(db, S_tick_batches_acked, &a, NULL);
+}
+
+enum err store_tick_batches_drop(struct db *db, utc_ms acked_before)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, acked_before);
+	return db_run(db, S_tick_batches_drop, &a, NULL);
+}
+
+enum err store_tick_set_position(struct db *db, const char *journal_id, uint64_t position, utc_ms now)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_text(&a, journal_id);
+	arg_int(&a, (int64_t)position);
+	arg_int(&a, now);
+	return db_run(db, S_tick_set_position, &a, NULL);
+}
