@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A download over HTTP/1.1, as strict about the answer as the devices' own code is (device §5.1): the digest is
+ * computed while the bytes stream by, a break is resumed with Range. Called by update.c. */
+#include "cmd/otasim/sim.h"
+#include "engine/base/clock.h"
+#include "engine/base/parse.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/util.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIES_MAX 5
+#define STALL_SECONDS 30
+#define HEAD_MAX 8192
+
+struct download {
+	struct device *d;
+	struct bufferevent *bev;
+	struct event *again;
+	struct digest_ctx *digest;
+	char *host, *path; /* host with its port, as in the Host header */
+	struct sockaddr_storage to;
+	int to_len, tries;
+	bool head_done;
+	int64_t got, left; /* bytes so far; bytes that this answer still has */
+};
+
+static void attempt(struct download *l);
+
+/* http://host[:port]/path; only numeric hosts and names that the system resolves at once. */
+static bool url_read(struct download *l, const char *url)
+{
+	static const char scheme[] = "http://";
+	size_t host_len;
+	char *colon, *name;
+	struct evutil_addrinfo hint = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	bool good;
+
+	if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+		return false;
+	url += sizeof scheme - 1;
+	host_len = strcspn(url, "/");
+	l->host = strndup(url, host_len);
+	l->path = strdup(url[host_len] ? url + host_len : "/");
+	name = strdup(l->host ? l->host : "");
+	ensure(l->host && l->path && name);
+	colon = strrchr(name, ':');
+	if (colon)
+		*colon = '\0';
+	good = evutil_getaddrinfo(name, colon ? colon + 1 : "80", &hint, &found) == 0 && found;
+	if (good) {
+		memcpy(&l->to, found->ai_addr, found->ai_addrlen);
+		l->to_len = (int)found->ai_addrlen;
+	}
+	if (found)
+		evutil_freeaddrinfo(found);
+	free(name);
+	return good;
+}
+
+static void attempt_close(struct download *l)
+{
+	if (l->bev)
+		bufferevent_free(l->bev);
+	l->bev = NULL;
+}
+
+/* The connection or the answer was no good: another one from where we are, after a pause that grows. */
+static void attempt_failed(struct download *l)
+{
+	struct timeval t = { .tv_sec = 0, .tv_usec = 200000 * (l->tries + 1) };
+
+	attempt_close(l);
+	if (++l->tries >= TRIES_MAX) {
+		update_loaded(l->d, false, false);
+		return;
+	}
+	l->d->sim->stats.resumed += l->got > 0;
+	(void)evtimer_add(l->again, &t);
+}
+
+static void finish(struct download *l)
+{
+	unsigned char sum[DIGEST_MAX];
+	struct device *d = l->d;
+
+	digest_final(l->digest, sum);
+	update_loaded(d, true, crypto_equal(sum, d->sign, digest_len(d->method)));
+}
+
+/* Progress in `steps` equal parts; the ends are reported by update.c. */
+static void progress(struct download *l)
+{
+	struct device *d = l->d;
+	int64_t steps = d->sim->o.steps;
+
+	while (d->next_step < steps && l->got * steps >= d->next_step * d->size)
+		update_progress(d, 100 * d->next_step++ / steps);
+}
+
+/* false: the answer is not one that a device accepts. */
+static bool head_read(struct download *l, char *head)
+{
+	const char *wanted = l->got > 0 ? "HTTP/1.1 206 " : "HTTP/1.1 200 ";
+	char *field = strstr(head, "\r\nContent-Length: "); /* case and blank as devices look for them */
+	int64_t length;
+
+	if (strncmp(head, wanted, strlen(wanted)) != 0 || !field)
+		return false;
+	field += strlen("\r\nContent-Length: ");
+	if (!parse_i64n(field, strcspn(field, "\r"), 0, INT64_MAX, &length) || length != l->d->size - l->got)
+		return false;
+	l->left = length;
+	return true;
+}
+
+/* 1: the head is complete and good, 0: not yet there, -1: bad. */
+static int head_take(struct download *l, struct evbuffer *in)
+{
+	struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
+	char head[HEAD_MAX];
+
+	if (end.pos < 0)
+		return evbuffer_get_length(in) >= HEAD_MAX ? -1 : 0;
+	if (end.pos + 4 >= HEAD_MAX)
+		return -1;
+	(void)evbuffer_remove(in, head, (size_t)end.pos + 4);
+	head[end.pos + 2] = '\0';
+	l->head_done = true;
+	return head_read(l, head) ? 1 : -1;
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct download *l = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	int head = l->head_done ? 1 : head_take(l, in);
+	char piece[16384];
+
+	if (head < 0)
+		attempt_failed(l);
+	if (head <= 0)
+		return;
+	while (l->left > 0 && evbuffer_get_length(in) > 0) {
+		int n = evbuffer_remove(in, piece, (size_t)i64_min(l->left, sizeof piece));
+
+		if (n <= 0)
+			break;
+		digest_update(l->digest, piece, (size_t)n);
+		l->got += n;
+		l->left -= n;
+		l->d->sim->stats.bytes += n;
+		l->tries = 0; /* it moves */
+	}
+	l->d->sim->active_ms = clock_boot_ms();
+	progress(l);
+	if (l->got == l->d->size)
+		finish(l);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct download *l = arg;
+	struct evbuffer *out = bufferevent_get_output(bev);
+
+	if ((what & BEV_EVENT_CONNECTED) == 0) {
+		attempt_failed(l);
+		return;
+	}
+	(void)evbuffer_add_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", l->path, l->host);
+	if (l->got > 0)
+		(void)evbuffer_add_printf(out, "Range: bytes=%lld-\r\n", (long long)l->got);
+	(void)evbuffer_add_printf(out, "\r\n");
+}
+
+static void attempt(struct download *l)
+{
+	struct timeval stall = { .tv_sec = STALL_SECONDS, .tv_usec = 0 };
+
+	l->head_done = false;
+	l->bev = bufferevent_socket_new(l->d->sim->base, -1, BEV_OPT_CLOSE_ON_FREE);
+	ensure(l->bev);
+	bufferevent_setcb(l->bev, on_read, NULL, on_event, l);
+	(void)bufferevent_set_timeouts(l->bev, &stall, &stall);
+	if (l->d->sim->download_rate)
+		(void)bufferevent_set_rate_limit(l->bev, l->d->sim->download_rate);
+	(void)bufferevent_enable(l->bev, EV_READ | EV_WRITE);
+	(void)bufferevent_socket_connect(l->bev, (struct sockaddr *)&l->to, l->to_len);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	attempt(arg);
+}
+
+struct download *download_start(struct device *d)
+{
+	struct download *l = calloc(1, sizeof *l);
+	struct timeval now = { .tv_sec = 0, .tv_usec = 0 };
+
+	ensure(l);
+	l->d = d;
+	l->digest = digest_new(d->method);
+	l->again = evtimer_new(d->sim->base, on_again, l);
+	ensure(l->again);
+	if (!url_read(l, d->url)) {
+		download_free(l);
+		return NULL;
+	}
+	/* From the loop, so that a failure never comes back before this returned. */
+	(void)evtimer_add(l->again, &now);
+	return l;
+}
+
+void download_free(struct download *l)
+{
+	attempt_close(l);
+	event_free(l->again);
+	digest_free(l->digest);
+	free(l->host);
+	free(l->path);
+	free(l);
+}
