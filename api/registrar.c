@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Background worker of batch registrations: makes ordered devices in chunks, each a transaction of its own, so
- * that a killed process resumes where the last commit was; says CREATE_SUCCESS when the broker has acknowledged
- * all credentials, or has kept silent for WAIT_MS. Several processes may run one each. */
+/* Background worker of batch registrations: makes ordered devices in chunks, each a transaction of its own,
+ * so that a killed process resumes where the last commit was; says CREATE_SUCCESS when the broker has
+ * acknowledged all credentials, or has kept silent for WAIT_MS. Several processes may run one each. */
 #include "api/api.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -13,9 +13,9 @@
 
 #define CHUNK 500
 #define WAIT_MS 10000
-#define BUSY_MS 20    /* between two looks while orders are open */
-#define IDLE_MS 1000  /* for orders that another process took and did not finish */
-#define RETRY_MS 500  /* after a failure of the database */
+#define BUSY_MS 20   /* between two looks while orders are open */
+#define IDLE_MS 1000 /* for orders that another process took and did not finish */
+#define RETRY_MS 500 /* after a failure of the database */
 #define CONNECT_MS 5000
 #define STATEMENT_MS 30000
 
@@ -78,7 +78,8 @@ static void *run(void *arg)
 		error_init(&e, &arena);
 		db_begin_work(r->db, &arena, &e);
 		if (run_once(r, &pause) != OK)
-			log_limited(EV_REGISTRAR_FAILED, LSTR("code", error_code(&e)), LSTR("message", error_text(&e)));
+			log_limited(EV_REGISTRAR_FAILED, LSTR("code", error_code(&e)),
+				    LSTR("message", error_text(&e)));
 		db_rollback(r->db);
 		arena_reset(&arena);
 		if (pause > 0)
@@ -88,7 +89,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-enum err registrar_start(const struct config *c, const struct api_env *env, struct error *e, struct registrar **ret)
+enum err registrar_start(const struct config *c, const struct api_env *env, struct error *e,
+			 struct registrar **ret)
 {
 	struct db_options o = {
 		.conninfo = c->database,

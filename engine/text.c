@@ -25,7 +25,7 @@ static bool in_ranges(uint32_t c, const struct range *r, size_t n)
 bool text_is_chinese(uint32_t c)
 {
 	static const struct range han[] = {
-		{ 0x3007, 0x3007 }, { 0x3400, 0x4dbf },   { 0x4e00, 0x9fff },
+		{ 0x3007, 0x3007 }, { 0x3400, 0x4dbf },	  { 0x4e00, 0x9fff },
 		{ 0xf900, 0xfaff }, { 0x20000, 0x2fa1f }, { 0x30000, 0x323af },
 	};
 

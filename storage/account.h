@@ -13,6 +13,7 @@ enum err store_account_ensure(struct db *db, const char *name, utc_ms now, int64
 enum err store_account_find(struct db *db, const char *name, int64_t *ret_id) MUST_USE;
 /* instance_id NULL: the account's default instance. ERR_INSTANCE_NOT_FOUND when it is not one of the
  * account's. */
-enum err store_instance_find(struct db *db, int64_t account_id, const char *instance_id, int64_t *ret_id) MUST_USE;
+enum err store_instance_find(struct db *db, int64_t account_id, const char *instance_id,
+			     int64_t *ret_id) MUST_USE;
 
 #endif

@@ -51,11 +51,12 @@ static enum err open_device(struct db *db, const struct seal_key *master, const 
 	ret->id = row_int(r, i, C_apply_page_id);
 	ret->name = row_text(r, i, C_apply_page_name);
 	sealed.data = row_bytes(r, i, C_apply_page_secret, &sealed.len);
-	return secret_open(arena, db_error(db), master, secret_aad_device(arena, key, ret->name), sealed, &ret->secret);
+	return secret_open(arena, db_error(db), master, secret_aad_device(arena, key, ret->name), sealed,
+			   &ret->secret);
 }
 
-enum err store_apply_page(struct db *db, const struct seal_key *master, int64_t id, int64_t from, int64_t count,
-			  const struct apply_device **ret, size_t *ret_n, int64_t *ret_total)
+enum err store_apply_page(struct db *db, const struct seal_key *master, int64_t id, int64_t from,
+			  int64_t count, const struct apply_device **ret, size_t *ret_n, int64_t *ret_total)
 {
 	struct rows *r = NULL, *total = NULL;
 	struct apply_device *out;

@@ -8,8 +8,9 @@
 
 #define IOT_ID_MIN 25 /* older ones of the vendor have 25 characters */
 
-enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
-			  const struct device_new *in, utc_ms now, struct device_made *ret)
+enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id,
+			  const char *product_key, const struct device_new *in, utc_ms now,
+			  struct device_made *ret)
 {
 	struct arena *arena = db_arena(db);
 	struct rows *r = NULL;
@@ -36,11 +37,13 @@ enum err store_device_add(struct db *db, const struct seal_key *master, int64_t 
 	return OK;
 }
 
-enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
-			   const struct device_import *in, size_t n, int64_t apply_id, utc_ms now, int64_t *ret_added)
+enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id,
+			   const char *product_key, const struct device_import *in, size_t n,
+			   int64_t apply_id, utc_ms now, int64_t *ret_added)
 {
 	struct arena *arena = db_arena(db);
-	const char **names = ARENA_ARRAY(arena, n, const char *), **versions = ARENA_ARRAY(arena, n, const char *);
+	const char **names = ARENA_ARRAY(arena, n, const char *),
+		   **versions = ARENA_ARRAY(arena, n, const char *);
 	const void **secrets = ARENA_ARRAY(arena, n, const void *);
 	size_t *lens = ARENA_ARRAY(arena, n, size_t);
 	struct rows *r = NULL;
@@ -147,8 +150,8 @@ enum err store_device_detail(struct db *db, const struct seal_key *master, const
 		.changed_ms = row_int(r, 0, C_device_detail_changed_ms),
 	};
 	sealed.data = row_bytes(r, 0, C_device_detail_secret, &sealed.len);
-	return secret_open(arena, db_error(db), master, secret_aad_device(arena, d->product_key, d->name), sealed,
-			   &ret->secret);
+	return secret_open(arena, db_error(db), master, secret_aad_device(arena, d->product_key, d->name),
+			   sealed, &ret->secret);
 }
 
 const char *device_status(const struct device_detail *d)

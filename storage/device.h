@@ -27,19 +27,21 @@ struct device_made {
 	const char *name, *secret;
 };
 /* ERR_DEVICE_NAME_EXISTS. In a read-write transaction. */
-enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
-			  const struct device_new *in, utc_ms now, struct device_made *ret) MUST_USE;
+enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id,
+			  const char *product_key, const struct device_new *in, utc_ms now,
+			  struct device_made *ret) MUST_USE;
 
 struct device_import {
 	const char *name;
 	const char *secret;
 	const char *version; /* of the default module; NULL: not known */
 };
-/* Adds n devices (at most a few thousand) in one statement; a name that exists already is left as it is, so that
- * an import can be repeated. Names may not occur twice. apply_id 0: of no batch. *ret_added: really added. */
-enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id, const char *product_key,
-			   const struct device_import *in, size_t n, int64_t apply_id, utc_ms now,
-			   int64_t *ret_added) MUST_USE;
+/* Adds n devices (at most a few thousand) in one statement; a name that exists already is left as it is, so
+ * that an import can be repeated. Names may not occur twice. apply_id 0: of no batch. *ret_added: really
+ * added. */
+enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t product_id,
+			   const char *product_key, const struct device_import *in, size_t n,
+			   int64_t apply_id, utc_ms now, int64_t *ret_added) MUST_USE;
 
 /* By IotId alone, or by ProductKey and DeviceName; iot_id wins (api §8). ERR_NULL_PRODUCT_KEY,
  * ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND; a device of another account is not found. */
@@ -52,7 +54,7 @@ struct device_detail {
 	const char *nickname; /* or NULL */
 	const char *secret;   /* opened */
 	const char *version;  /* of the default module; NULL: never reported */
-	const char *ip;       /* of the last connection, or NULL */
+	const char *ip;	      /* of the last connection, or NULL */
 	bool disabled, online;
 	utc_ms created_ms;
 	utc_ms active_ms, online_ms, changed_ms; /* 0: has never connected */
@@ -66,9 +68,11 @@ const char *device_status(const struct device_detail *d);
  * (store_task_cancel_of_device). */
 enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64_t *ret_change_id) MUST_USE;
 /* *ret_change_id is 0 when nothing had to be changed. */
-enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, int64_t *ret_change_id) MUST_USE;
+enum err store_device_disable(struct db *db, int64_t device_id, bool disabled,
+			      int64_t *ret_change_id) MUST_USE;
 
 /* How many of these changes the broker has not acknowledged yet. */
-enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n, int64_t *ret_left) MUST_USE;
+enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n,
+				int64_t *ret_left) MUST_USE;
 
 #endif

@@ -5,10 +5,11 @@
 
 #include "storage/db.h"
 
-/* Makes the partitions of the coming month (task events) and hours (nonces), drops months of events older than
- * event_days and nonces that no request can repeat any more. Cheap; call it at start and every 10 minutes, from
- * as many processes as you like. Outside a transaction. *ret_changed (may be NULL): partitions made and dropped,
- * 0 when another process was at it. */
-enum err store_partitions_maintain(struct db *db, utc_ms now, int64_t event_days, int64_t *ret_changed) MUST_USE;
+/* Makes the partitions of the coming month (task events) and hours (nonces), drops months of events older
+ * than event_days and nonces that no request can repeat any more. Cheap; call it at start and every 10
+ * minutes, from as many processes as you like. Outside a transaction. *ret_changed (may be NULL): partitions
+ * made and dropped, 0 when another process was at it. */
+enum err store_partitions_maintain(struct db *db, utc_ms now, int64_t event_days,
+				   int64_t *ret_changed) MUST_USE;
 
 #endif

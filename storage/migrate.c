@@ -13,10 +13,10 @@
 #define MIGRATION_MS 600000
 #define DEFAULT_EVENT_DAYS 400
 
-static const char prologue[] =
-	"begin; set local client_min_messages = warning;"
-	"select pg_advisory_xact_lock(726583, 1);"
-	"create table if not exists schema_migration (name text primary key, sha256 text not null, applied_ms bigint not null)";
+static const char prologue[] = "begin; set local client_min_messages = warning;"
+			       "select pg_advisory_xact_lock(726583, 1);"
+			       "create table if not exists schema_migration (name text primary key, sha256 "
+			       "text not null, applied_ms bigint not null)";
 
 static const char *checksum(struct arena *a, const struct migration *m)
 {
@@ -49,9 +49,12 @@ static enum err check_applied(struct db *db, int *ret_n)
 
 		if (!m)
 			return fail(db_error(db), ERR_CONFIG,
-				    "the database has migration %s, which this program does not know: it is older", name);
+				    "the database has migration %s, which this program does not know: it is "
+				    "older",
+				    name);
 		if (strcmp(checksum(db_arena(db), m), row_text(r, i, 1)) != 0)
-			return fail(db_error(db), ERR_CONFIG, "migration %s was changed after it had been applied", name);
+			return fail(db_error(db), ERR_CONFIG,
+				    "migration %s was changed after it had been applied", name);
 	}
 	*ret_n = rows_count(r);
 	return OK;
@@ -66,13 +69,14 @@ static enum err apply_if_missing(struct db *db, const struct migration *m, bool 
 
 	*ret_applied = false;
 	TRY(check_applied(db, &n));
-	TRY(db_script_rows(db, arena_printf(a, "select 1 from schema_migration where name = '%s'", m->name), &r));
+	TRY(db_script_rows(db, arena_printf(a, "select 1 from schema_migration where name = '%s'", m->name),
+			   &r));
 	if (rows_count(r) > 0)
 		return OK;
 	TRY(db_script(db, m->sql));
 	*ret_applied = true;
-	return db_script(db, arena_printf(a, "insert into schema_migration values ('%s', '%s', %lld)", m->name,
-					  checksum(a, m), (long long)clock_now()));
+	return db_script(db, arena_printf(a, "insert into schema_migration values ('%s', '%s', %lld)",
+					  m->name, checksum(a, m), (long long)clock_now()));
 }
 
 /* One migration in a transaction of its own. */
@@ -115,6 +119,7 @@ enum err store_migrated(struct db *db)
 	if (!row_null(r, 0, 0))
 		TRY(check_applied(db, &n));
 	if (n != wanted)
-		return fail(db_error(db), ERR_CONFIG, "%d of %d migrations are applied: run otactl migrate", n, wanted);
+		return fail(db_error(db), ERR_CONFIG, "%d of %d migrations are applied: run otactl migrate",
+			    n, wanted);
 	return OK;
 }

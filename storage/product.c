@@ -57,7 +57,8 @@ static enum err explain_conflict(struct db *db, const struct product *p, bool ke
 	arg_text(&a, p->name);
 	TRY(db_run(db, S_product_by_name, &a, &r));
 	if (key_was_given && rows_count(r) == 0)
-		return fail(db_error(db), ERR_DB_CONFLICT, "the ProductKey %s exists already", p->product_key);
+		return fail(db_error(db), ERR_DB_CONFLICT, "the ProductKey %s exists already",
+			    p->product_key);
 	return fail_param(db_error(db), ERR_PRODUCT_NAME_EXISTS, NULL);
 }
 

@@ -15,7 +15,8 @@ static enum err parse_key(const char *text, const char *from, struct seal_key *r
 {
 	size_t len = strcspn(text, " \t\r\n");
 
-	if (text[len + strspn(text + len, " \t\r\n")] != '\0' || !hex_decode(text, len, ret->bytes, SEAL_KEY_LEN))
+	if (text[len + strspn(text + len, " \t\r\n")] != '\0' ||
+	    !hex_decode(text, len, ret->bytes, SEAL_KEY_LEN))
 		return fail(e, ERR_CONFIG, "%s: the master key must be %d hex digits", from, KEY_DIGITS);
 	return OK;
 }
@@ -68,8 +69,8 @@ struct sealed secret_seal(struct arena *a, const struct seal_key *key, const cha
 	return (struct sealed){ .data = out, .len = len + SEAL_OVERHEAD };
 }
 
-enum err secret_open(struct arena *a, struct error *e, const struct seal_key *key, const char *aad, struct sealed s,
-		     const char **ret_plain)
+enum err secret_open(struct arena *a, struct error *e, const struct seal_key *key, const char *aad,
+		     struct sealed s, const char **ret_plain)
 {
 	char *plain = NULL;
 

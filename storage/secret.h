@@ -6,8 +6,8 @@
 
 #include "engine/base/crypto.h"
 
-/* 64 hex digits, in the environment variable OTAD_MASTER_KEY or else in the file at `path`, which nobody but its
- * owner may be able to read. ERR_CONFIG, never with a digit of the key in the text. */
+/* 64 hex digits, in the environment variable OTAD_MASTER_KEY or else in the file at `path`, which nobody but
+ * its owner may be able to read. ERR_CONFIG, never with a digit of the key in the text. */
 enum err master_key_load(const char *path, struct seal_key *ret, struct error *e) MUST_USE;
 
 /* A sealed text; in the arena. */
@@ -17,8 +17,8 @@ struct sealed {
 };
 struct sealed secret_seal(struct arena *a, const struct seal_key *key, const char *aad, const char *plain);
 /* ERR_CRYPTO, said in `e`, when the key or the row is not the right one. */
-enum err secret_open(struct arena *a, struct error *e, const struct seal_key *key, const char *aad, struct sealed s,
-		     const char **ret_plain) MUST_USE;
+enum err secret_open(struct arena *a, struct error *e, const struct seal_key *key, const char *aad,
+		     struct sealed s, const char **ret_plain) MUST_USE;
 
 /* What a secret is bound to (migrations/0001_base.sql); in the arena. */
 const char *secret_aad_access_key(struct arena *a, const char *key_id);

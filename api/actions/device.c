@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice (api §8.6, 8.9, 8.12). */
+#include "storage/device.h"
 #include "api/credential_wait.h"
 #include "engine/base/parse.h"
 #include "engine/ids.h"
 #include "engine/text.h"
-#include "storage/device.h"
 #include "storage/product.h"
 #include "storage/task.h"
 
@@ -25,17 +25,21 @@ struct register_in {
 };
 
 static const struct field register_in[] = {
-	STR(struct register_in, product_key, "ProductKey", "Product of the device.", .flags = REQUIRED, .chars = "",
-	    .err = ERR_PRODUCT_KEY_FORMAT),
+	STR(struct register_in, product_key, "ProductKey", "Product of the device.", .flags = REQUIRED,
+	    .chars = "", .err = ERR_PRODUCT_KEY_FORMAT),
 	STR(struct register_in, name, "DeviceName",
-	    "4 to 32 letters, digits and - _ @ . : and unique in the product; random when absent.", .min_chars = 4,
-	    .max_chars = 32, .chars = "-_@.:", .err = ERR_DEVICE_NAME),
+	    "4 to 32 letters, digits and - _ @ . : and unique in the product; random when absent.",
+	    .min_chars = 4, .max_chars = 32, .chars = "-_@.:", .err = ERR_DEVICE_NAME),
 	STR(struct register_in, nickname, "Nickname",
-	    "4 to 64 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores.", .flags = OPTIONAL),
-	STR(struct register_in, lora_node_type, "LoraNodeType", "LoRaWAN only.", .one_of = "ALIYUNDEFINED USERDEFINED"),
+	    "4 to 64 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores.",
+	    .flags = OPTIONAL),
+	STR(struct register_in, lora_node_type, "LoraNodeType", "LoRaWAN only.",
+	    .one_of = "ALIYUNDEFINED USERDEFINED"),
 	STR(struct register_in, dev_eui, "DevEui", "LoRaWAN only.", .max_chars = 32),
-	STR(struct register_in, pin_code, "PinCode", "LoRaWAN only; needed for ALIYUNDEFINED.", .max_chars = 32),
-	STR(struct register_in, join_eui, "JoinEui", "LoRaWAN only; needed for USERDEFINED.", .max_chars = 32),
+	STR(struct register_in, pin_code, "PinCode", "LoRaWAN only; needed for ALIYUNDEFINED.",
+	    .max_chars = 32),
+	STR(struct register_in, join_eui, "JoinEui", "LoRaWAN only; needed for USERDEFINED.",
+	    .max_chars = 32),
 	STR(struct register_in, app_key, "AppKey", "LoRaWAN only; needed for USERDEFINED.", .max_chars = 64),
 	FIELD_END
 };
@@ -60,8 +64,7 @@ struct data_out {
 };
 
 static const struct field register_out[] = {
-	OBJ(struct data_out, data, "Data", "The device.", .of = register_data),
-	FIELD_END
+	OBJ(struct data_out, data, "Data", "The device.", .of = register_data), FIELD_END
 };
 
 /* What the two kinds of LoRaWAN nodes have to bring along. */
@@ -97,7 +100,8 @@ static enum err register_run(struct call *c, const void *in_, void *out_)
 	TRY(check_lora(c, in));
 	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
 	TRY(store_device_add(c->db, c->env->master, p.id, p.product_key,
-			     &(struct device_new){ .name = in->name, .nickname = in->nickname }, c->now, &made));
+			     &(struct device_new){ .name = in->name, .nickname = in->nickname }, c->now,
+			     &made));
 	data->product_key = p.product_key;
 	data->name = made.name;
 	data->secret = made.secret;
@@ -112,7 +116,8 @@ static enum err register_run(struct call *c, const void *in_, void *out_)
 }
 
 static const enum err register_fails[] = {
-	ERR_PRODUCT_KEY_FORMAT, ERR_DEVICE_NAME, ERR_DEVICE_NICKNAME, ERR_PRODUCT_NOT_FOUND, ERR_DEVICE_NAME_EXISTS, OK,
+	ERR_PRODUCT_KEY_FORMAT, ERR_DEVICE_NAME,	ERR_DEVICE_NICKNAME,
+	ERR_PRODUCT_NOT_FOUND,	ERR_DEVICE_NAME_EXISTS, OK,
 };
 
 const struct action action_RegisterDevice = {
@@ -137,7 +142,8 @@ struct address_in {
 };
 
 static const struct field address_in[] = {
-	STR(struct address_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL),
+	STR(struct address_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.",
+	    .flags = OPTIONAL),
 	STR(struct address_in, product_key, "ProductKey", "Product of the device, together with DeviceName.",
 	    .flags = OPTIONAL),
 	STR(struct address_in, name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
@@ -145,7 +151,8 @@ static const struct field address_in[] = {
 };
 
 struct detail_data {
-	const char *iot_id, *product_key, *product_name, *name, *nickname, *secret, *status, *version, *region, *ip;
+	const char *iot_id, *product_key, *product_name, *name, *nickname, *secret, *status, *version,
+		*region, *ip;
 	const char *gmt_create, *gmt_active, *gmt_online, *utc_create, *utc_active, *utc_online;
 	const char *gmt_changed, *utc_changed;
 	struct opt_int node_type;
@@ -161,8 +168,8 @@ static const struct field detail_data[] = {
 	STR(struct detail_data, secret, "DeviceSecret", "What the device logs in with.", .flags = OPTIONAL),
 	STR(struct detail_data, status, "Status", "ONLINE, OFFLINE, UNACTIVE (never connected) or DISABLE.",
 	    .flags = OPTIONAL),
-	STR(struct detail_data, version, "FirmwareVersion", "Version of the default module, once it was reported.",
-	    .flags = OPTIONAL),
+	STR(struct detail_data, version, "FirmwareVersion",
+	    "Version of the default module, once it was reported.", .flags = OPTIONAL),
 	INT(struct detail_data, node_type, "NodeType", "0 device, 1 gateway.", .flags = OPTIONAL),
 	STR(struct detail_data, region, "Region", "As configured.", .flags = OPTIONAL),
 	STR(struct detail_data, ip, "IpAddress", "Of the last connection.", .flags = OPTIONAL),
@@ -173,14 +180,14 @@ static const struct field detail_data[] = {
 	STR(struct detail_data, utc_active, "UtcActive", "First connection.", .flags = OPTIONAL),
 	STR(struct detail_data, gmt_online, "GmtOnline", "Last connection, China time.", .flags = OPTIONAL),
 	STR(struct detail_data, utc_online, "UtcOnline", "Last connection.", .flags = OPTIONAL),
-	STR(struct detail_data, gmt_changed, "GmtTimestamp", "Last change of the status, China time.", .flags = OPTIONAL),
+	STR(struct detail_data, gmt_changed, "GmtTimestamp", "Last change of the status, China time.",
+	    .flags = OPTIONAL),
 	STR(struct detail_data, utc_changed, "UtcTimestamp", "Last change of the status.", .flags = OPTIONAL),
 	FIELD_END
 };
 
 static const struct field detail_out[] = {
-	OBJ(struct data_out, data, "Data", "The device.", .of = detail_data),
-	FIELD_END
+	OBJ(struct data_out, data, "Data", "The device.", .of = detail_data), FIELD_END
 };
 
 /* Both forms of a time, or neither when it has not come yet. */

@@ -28,8 +28,8 @@ struct batch_in {
 };
 
 static const struct field batch_in[] = {
-	STR(struct batch_in, product_key, "ProductKey", "Product of the devices.", .flags = REQUIRED, .chars = "",
-	    .err = ERR_PRODUCT_KEY_FORMAT),
+	STR(struct batch_in, product_key, "ProductKey", "Product of the devices.", .flags = REQUIRED,
+	    .chars = "", .err = ERR_PRODUCT_KEY_FORMAT),
 	INT(struct batch_in, count, "Count", "How many devices, 1 to 10,000.", .flags = REQUIRED, .min = 1,
 	    .max = COUNT_MAX, .err = ERR_DEVICE_COUNT),
 	FIELD_END
@@ -40,14 +40,11 @@ struct batch_data {
 };
 
 static const struct field batch_data[] = {
-	LONG(struct batch_data, apply_id, "ApplyId", "Number of the order.", .flags = OPTIONAL),
-	FIELD_END
+	LONG(struct batch_data, apply_id, "ApplyId", "Number of the order.", .flags = OPTIONAL), FIELD_END
 };
 
-static const struct field batch_out[] = {
-	OBJ(struct data_out, data, "Data", "The order.", .of = batch_data),
-	FIELD_END
-};
+static const struct field batch_out[] = { OBJ(struct data_out, data, "Data", "The order.", .of = batch_data),
+					  FIELD_END };
 
 static enum err wake_registrar(struct call *c, void *arg UNUSED)
 {
@@ -97,8 +94,8 @@ struct status_in {
 };
 
 static const struct field status_in[] = {
-	STR(struct status_in, product_key, "ProductKey", "Product of the devices.", .flags = REQUIRED, .chars = "",
-	    .err = ERR_PRODUCT_KEY_FORMAT),
+	STR(struct status_in, product_key, "ProductKey", "Product of the devices.", .flags = REQUIRED,
+	    .chars = "", .err = ERR_PRODUCT_KEY_FORMAT),
 	LONG(struct status_in, apply_id, "ApplyId", "Number of the order.", .flags = REQUIRED, .min = 1,
 	     .max = APPLY_ID_MAX, .err = ERR_APPLY_FORMAT),
 	FIELD_END
@@ -111,8 +108,7 @@ struct invalid_detail {
 static const struct field invalid_detail[] = {
 	STR(struct invalid_detail, name, "DeviceName", "Name that was refused.", .flags = OPTIONAL),
 	STR(struct invalid_detail, nickname, "NickName", "Nickname that was refused.", .flags = OPTIONAL),
-	STR(struct invalid_detail, text, "ErrorMsg", "Why.", .flags = OPTIONAL),
-	FIELD_END
+	STR(struct invalid_detail, text, "ErrorMsg", "Why.", .flags = OPTIONAL), FIELD_END
 };
 
 struct status_data {
@@ -123,7 +119,8 @@ struct status_data {
 
 /* The lists explain checks of given names; an order of random names leaves them empty. */
 static const struct field status_data[] = {
-	STR(struct status_data, status, "Status", "CREATE, CREATE_SUCCESS or CREATE_FAILED.", .flags = OPTIONAL),
+	STR(struct status_data, status, "Status", "CREATE, CREATE_SUCCESS or CREATE_FAILED.",
+	    .flags = OPTIONAL),
 	STRS(struct status_data, valid, "ValidList", "Names that were accepted.", .item = "Name"),
 	STRS(struct status_data, invalid, "InvalidList", "Names that were refused.", .item = "Name"),
 	OBJS(struct status_data, invalid_details, "InvalidDetailList", "Why they were refused.",
@@ -132,8 +129,7 @@ static const struct field status_data[] = {
 };
 
 static const struct field status_out[] = {
-	OBJ(struct data_out, data, "Data", "The order.", .of = status_data),
-	FIELD_END
+	OBJ(struct data_out, data, "Data", "The order.", .of = status_data), FIELD_END
 };
 
 static enum err status_run(struct call *c, const void *in_, void *out_)
@@ -178,14 +174,14 @@ struct page_in {
 	struct opt_int apply_id, page, size;
 };
 
-static const struct field page_in[] = {
-	LONG(struct page_in, apply_id, "ApplyId", "Number of the order.", .flags = REQUIRED, .min = 1,
-	     .max = APPLY_ID_MAX, .err = ERR_APPLY_FORMAT),
-	INT(struct page_in, page, "CurrentPage", "From 1; default 1.", .min = 1, .max = INT32_MAX,
-	    .err = ERR_PAGE_PARAMS),
-	INT(struct page_in, size, "PageSize", "1 to 50; default 10.", .min = 1, .max = PAGE_MAX, .err = ERR_PAGE_PARAMS),
-	FIELD_END
-};
+static const struct field page_in[] = { LONG(struct page_in, apply_id, "ApplyId", "Number of the order.",
+					     .flags = REQUIRED, .min = 1, .max = APPLY_ID_MAX,
+					     .err = ERR_APPLY_FORMAT),
+					INT(struct page_in, page, "CurrentPage", "From 1; default 1.",
+					    .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
+					INT(struct page_in, size, "PageSize", "1 to 50; default 10.",
+					    .min = 1, .max = PAGE_MAX, .err = ERR_PAGE_PARAMS),
+					FIELD_END };
 
 struct page_device {
 	const char *name, *legacy_id, *secret, *iot_id;
@@ -195,8 +191,7 @@ static const struct field page_device[] = {
 	STR(struct page_device, name, "DeviceName", "Name in the product.", .flags = OPTIONAL),
 	STR(struct page_device, legacy_id, "DeviceId", "The same again, for old clients.", .flags = OPTIONAL),
 	STR(struct page_device, secret, "DeviceSecret", "What the device logs in with.", .flags = OPTIONAL),
-	STR(struct page_device, iot_id, "IotId", "Unique id.", .flags = OPTIONAL),
-	FIELD_END
+	STR(struct page_device, iot_id, "IotId", "Unique id.", .flags = OPTIONAL), FIELD_END
 };
 
 struct page_out {
@@ -223,7 +218,10 @@ static struct obj_list page_devices(struct arena *a, const struct apply_device *
 
 		id_format(ID_DEVICE, d[i].id, 0, iot_id);
 		out[i] = (struct page_device){
-			.name = d[i].name, .legacy_id = d[i].name, .secret = d[i].secret, .iot_id = iot_id,
+			.name = d[i].name,
+			.legacy_id = d[i].name,
+			.secret = d[i].secret,
+			.iot_id = iot_id,
 		};
 	}
 	return (struct obj_list){ .n = n, .v = out };
@@ -233,7 +231,8 @@ static enum err page_run(struct call *c, const void *in_, void *out_)
 {
 	const struct page_in *in = in_;
 	struct page_out *out = out_;
-	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_DEFAULT, total = 0;
+	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_DEFAULT,
+		total = 0;
 	const struct apply_device *devices = NULL;
 	struct apply ap;
 	size_t n = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateProduct (api §8.1). */
+#include "storage/product.h"
 #include "api/action.h"
 #include "engine/text.h"
-#include "storage/product.h"
 
 #include <string.h>
 
@@ -17,28 +17,35 @@ struct create_in {
 
 static const struct field create_in[] = {
 	STR(struct create_in, name, "ProductName",
-	    "4 to 30 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores; unique per account.",
+	    "4 to 30 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores; unique "
+	    "per account.",
 	    .flags = REQUIRED),
-	INT(struct create_in, node_type, "NodeType", "0 device, 1 gateway.", .flags = REQUIRED, .one_of = "0 1",
-	    .err = ERR_NODE_TYPE),
+	INT(struct create_in, node_type, "NodeType", "0 device, 1 gateway.", .flags = REQUIRED,
+	    .one_of = "0 1", .err = ERR_NODE_TYPE),
 	STR(struct create_in, commodity, "AliyunCommodityCode", "iothub (default) or iothub_senior.",
 	    .one_of = "iothub iothub_senior", .err = ERR_PRODUCT_COMMODITY),
 	INT(struct create_in, data_format, "DataFormat",
-	    "0 transparent, 1 Alink JSON; must be given with AliyunCommodityCode = iothub_senior.", .one_of = "0 1"),
-	STR(struct create_in, description, "Description", "At most 100 characters.", .max_chars = DESCRIPTION_MAX,
-	    .err = ERR_PRODUCT_DESC),
+	    "0 transparent, 1 Alink JSON; must be given with AliyunCommodityCode = iothub_senior.",
+	    .one_of = "0 1"),
+	STR(struct create_in, description, "Description", "At most 100 characters.",
+	    .max_chars = DESCRIPTION_MAX, .err = ERR_PRODUCT_DESC),
 	STR(struct create_in, protocol, "ProtocolType", "How devices behind a gateway speak to it.",
 	    .one_of = "modbus opc-ua customize ble zigbee"),
 	STR(struct create_in, net_type, "NetType", "How devices reach the network; default WIFI.",
 	    .one_of = "WIFI CELLULAR ETHERNET LORA OTHER"),
 	STR(struct create_in, auth_type, "AuthType", "How devices identify themselves; default secret.",
 	    .one_of = "secret id2 x509 one-party"),
-	BOOL(struct create_in, id2, "Id2", "Same as AuthType = id2, which wins on conflict.", .flags = OPTIONAL),
+	BOOL(struct create_in, id2, "Id2", "Same as AuthType = id2, which wins on conflict.",
+	     .flags = OPTIONAL),
 	STR(struct create_in, category_key, "CategoryKey", "Category of the product.", .max_chars = 64),
-	BOOL(struct create_in, publish_auto, "PublishAuto", "Accepted; products here have no draft.", .flags = OPTIONAL),
-	INT(struct create_in, validate_type, "ValidateType", "1 weak check of data (default), 2 none.", .one_of = "1 2"),
-	STR(struct create_in, join_permission, "JoinPermissionId", "LoRaWAN only; accepted.", .flags = OPTIONAL),
-	STR(struct create_in, resource_group, "ResourceGroupId", "Accepted; has no effect.", .flags = OPTIONAL),
+	BOOL(struct create_in, publish_auto, "PublishAuto", "Accepted; products here have no draft.",
+	     .flags = OPTIONAL),
+	INT(struct create_in, validate_type, "ValidateType", "1 weak check of data (default), 2 none.",
+	    .one_of = "1 2"),
+	STR(struct create_in, join_permission, "JoinPermissionId", "LoRaWAN only; accepted.",
+	    .flags = OPTIONAL),
+	STR(struct create_in, resource_group, "ResourceGroupId", "Accepted; has no effect.",
+	    .flags = OPTIONAL),
 	FIELD_END
 };
 
@@ -55,7 +62,8 @@ static const struct field create_data[] = {
 	STR(struct create_data, description, "Description", "As given.", .flags = OPTIONAL),
 	INT(struct create_data, node_type, "NodeType", "0 device, 1 gateway.", .flags = OPTIONAL),
 	INT(struct create_data, data_format, "DataFormat", "As given.", .flags = OPTIONAL),
-	STR(struct create_data, commodity, "AliyunCommodityCode", "iothub or iothub_senior.", .flags = OPTIONAL),
+	STR(struct create_data, commodity, "AliyunCommodityCode", "iothub or iothub_senior.",
+	    .flags = OPTIONAL),
 	STR(struct create_data, auth_type, "AuthType", "How devices identify themselves.", .flags = OPTIONAL),
 	STR(struct create_data, protocol, "ProtocolType", "As given.", .flags = OPTIONAL),
 	BOOL(struct create_data, id2, "Id2", "AuthType is id2.", .flags = OPTIONAL),
@@ -69,8 +77,7 @@ struct create_out {
 
 static const struct field create_out[] = {
 	STR(struct create_out, product_key, "ProductKey", "The product's key, again.", .flags = OPTIONAL),
-	OBJ(struct create_out, data, "Data", "The product.", .of = create_data),
-	FIELD_END
+	OBJ(struct create_out, data, "Data", "The product.", .of = create_data), FIELD_END
 };
 
 static enum err check(struct call *c, const struct create_in *in)
@@ -129,8 +136,13 @@ static enum err create_run(struct call *c, const void *in_, void *out_)
 }
 
 static const enum err create_fails[] = {
-	ERR_PRODUCT_NAME, ERR_NODE_TYPE, ERR_PRODUCT_COMMODITY, ERR_PRODUCT_DESC, ERR_PRODUCT_NAME_EXISTS,
-	ERR_PRODUCT_COUNT, OK,
+	ERR_PRODUCT_NAME,
+	ERR_NODE_TYPE,
+	ERR_PRODUCT_COMMODITY,
+	ERR_PRODUCT_DESC,
+	ERR_PRODUCT_NAME_EXISTS,
+	ERR_PRODUCT_COUNT,
+	OK,
 };
 
 const struct action action_CreateProduct = {

@@ -12,7 +12,8 @@ static void table(void)
 	int number = 0;
 
 	for (; m->name; m++) {
-		int n = (m->name[0] - '0') * 1000 + (m->name[1] - '0') * 100 + (m->name[2] - '0') * 10 + (m->name[3] - '0');
+		int n = (m->name[0] - '0') * 1000 + (m->name[1] - '0') * 100 + (m->name[2] - '0') * 10 +
+			(m->name[3] - '0');
 
 		CHECK_INT(n, ++number); /* no gap, no number twice */
 		CHECK(m->name[4] == '_');
