@@ -195,11 +195,12 @@ char *base64_encode(struct arena *a, const void *data, size_t len)
 
 unsigned char *base64_decode(struct arena *a, const char *text, size_t *ret_len)
 {
-	size_t len = strlen(text);
+	size_t len = strlen(text), body = strcspn(text, "=");
 	unsigned char *out;
 	int n;
 
-	if (len == 0 || len % 4 != 0)
+	/* EVP_DecodeBlock accepts blanks around the text and any padding */
+	if (len == 0 || len % 4 != 0 || len - body > 2 || strspn(text + body, "=") != len - body || strpbrk(text, " \t\r\n"))
 		return NULL;
 	out = arena_alloc(a, len / 4 * 3 + 1);
 	n = EVP_DecodeBlock(out, (const unsigned char *)text, (int)len);

@@ -200,7 +200,7 @@ bool json_int_lenient(const struct json *v, int64_t *ret)
 			return false;
 		len = (size_t)(dot - s);
 	}
-	if (len > 1 && s[0] == '+') {
+	if (len > 1 && s[0] == '+' && s[1] != '-') {
 		s++;
 		len--;
 	}

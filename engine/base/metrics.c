@@ -98,15 +98,22 @@ int64_t metric_get(enum metric m)
 
 static void print_label(struct buf *out, const char *name, const char *label, const char *le)
 {
-	const char *sep = name && label ? "," : "";
+	const char *sep = label ? "," : "";
 
 	if (!label && !le)
 		return;
 	buf_addc(out, '{');
-	if (label)
-		buf_addf(out, "%s=\"%s\"", name, label);
+	if (label) {
+		buf_addf(out, "%s=\"", name);
+		for (; *label; label++) {
+			if (*label == '"' || *label == '\\')
+				buf_addc(out, '\\');
+			buf_adds(out, *label == '\n' ? "\\n" : (const char[]){ *label, '\0' });
+		}
+		buf_addc(out, '"');
+	}
 	if (le)
-		buf_addf(out, "%sle=\"%s\"", label ? sep : "", le);
+		buf_addf(out, "%sle=\"%s\"", sep, le);
 	buf_addc(out, '}');
 }
 
