@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/worker.h"
+
+#include "api/guard.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+#include "storage/account.h"
+#include "storage/audit.h"
+#include "storage/nonce.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RERUNS_MAX 3
+
+struct worker {
+	pthread_t thread;
+	struct workers *all;
+	struct arena arena;
+	struct db *db;
+};
+
+struct workers {
+	const struct api_env *env;
+	struct auth auth;
+	struct queue *requests;
+	void (*reply)(void *ctx, struct request *rq);
+	void *reply_ctx;
+	size_t n;
+	struct worker one[];
+};
+
+/* ---- one call, inside its transaction ------------------------------------------------------------------- */
+
+/* IotInstanceId absent: the account's default (rules §7). */
+static enum err resolve_instance(struct call *c, const struct caller *who)
+{
+	const char *wanted = param_value(&who->params, "IotInstanceId");
+
+	if (who->key.instance && (!wanted || strcmp(wanted, who->key.instance) == 0)) {
+		c->instance_id = who->key.instance_id;
+		return OK;
+	}
+	return store_instance_find(c->db, c->account_id, wanted, &c->instance_id);
+}
+
+static bool is_inner(enum err e)
+{
+	enum err shown = err_shown(e);
+
+	return shown == ERR_INTERNAL || shown == ERR_UNAVAILABLE;
+}
+
+/* In builds for tests: an action that answers with a business error it does not declare is a bug. */
+static void check_declared(const struct action *a, enum err e)
+{
+	const enum err *f = a->fails;
+
+	if (!OTAD_TEST_HOOKS || e == OK || e == ERR_INSTANCE_NOT_FOUND || err_info(e)->http_status != 200)
+		return;
+	for (const struct field *row = a->in; row && row->name; row++)
+		if (row->err == e || e == ERR_LIST_TOO_LONG)
+			return;
+	while (f && *f != OK && *f != e)
+		f++;
+	if (!f || *f == OK)
+		log_event(EV_BUG, LSTR("action", a->name), LSTR("undeclared", err_info(e)->name));
+}
+
+static enum err run_action(struct call *c, const struct caller *who, const void *in, void *out)
+{
+	enum err e = resolve_instance(c, who);
+
+	if (e == OK)
+		e = c->action->run(c, in, out);
+	check_declared(c->action, e);
+	/* What the handler returned without a word, e.g. from db_one. */
+	if (e != OK && c->error->err == OK)
+		return fail_param(c->error, e, NULL);
+	return e;
+}
+
+static enum err audit_row(struct call *c, const char *result)
+{
+	struct audit row = { .at = c->now, .account_id = c->account_id, .key_id = c->key_id,
+			     .action = c->action->name, .request_id = c->request_id,
+			     .target = c->audit_target, .result = result };
+
+	return store_audit_add(c->db, &row);
+}
+
+/* A changing call: nonce, change and audit row stand or fall together. A refusal by the business leaves the
+ * nonce and an audit row that says so. */
+static enum err run_write(struct call *c, const struct caller *who, const void *in, void *out)
+{
+	struct error refusal;
+	enum err e;
+
+	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(store_nonce_use(c->db, who->key.id, who->credentials.nonce, c->now));
+	TRY(db_savepoint(c->db));
+	e = run_action(c, who, in, out);
+	if (is_inner(e) || (e != OK && is_inner(c->error->err)))
+		return e;
+	refusal = *c->error;
+	error_clear(c->error);
+	if (e != OK)
+		TRY(db_rollback_to_savepoint(c->db));
+	TRY(audit_row(c, e == OK ? "OK" : error_code(&refusal)));
+	TRY(db_commit(c->db));
+	*c->error = refusal;
+	return e;
+}
+
+static enum err run_read(struct call *c, const struct caller *who, const void *in, void *out)
+{
+	TRY(db_begin(c->db, DB_READ_ONLY));
+	TRY(run_action(c, who, in, out));
+	return db_commit(c->db);
+}
+
+/* The transaction as a whole is run again when the database asks for it, and once on a new connection when the
+ * old one turns out to be dead before the commit. */
+static enum err run_transaction(struct call *c, const struct caller *who, const void *in, void **ret_out)
+{
+	enum err e = OK;
+
+	for (int run = 0; run <= RERUNS_MAX; run++) {
+		void *out = arena_alloc(c->arena, c->action->out_size + 1);
+
+		error_clear(c->error);
+		c->audit_target = NULL;
+		c->after_commit = NULL;
+		db_begin_work(c->db, c->arena, c->error);
+		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_read(c, who, in, out);
+		if (e != OK && db_in_txn(c->db))
+			db_rollback(c->db);
+		*ret_out = out;
+		if (e != ERR_DB_RETRY && !(e == ERR_DB_CONNECTION && run == 0))
+			break;
+	}
+	if (e == OK && c->after_commit) {
+		error_clear(c->error);
+		db_begin_work(c->db, c->arena, c->error);
+		e = c->after_commit(c, c->after_commit_arg);
+	}
+	return e;
+}
+
+/* ---- one request ---------------------------------------------------------------------------------------- */
+
+static enum err call_run(struct workers *all, struct request *rq, struct call *c, struct caller *who,
+			 void **ret_out)
+{
+	void *in;
+
+	TRY(request_params(rq, c->error, &who->params));
+	if (clock_boot_us() - rq->arrived_us > CLIENT_PATIENCE_US)
+		return fail_param(c->error, ERR_UNAVAILABLE, NULL);
+	db_begin_work(c->db, c->arena, c->error);
+	TRY(authenticate(&all->auth, rq, c, who));
+	in = arena_alloc(c->arena, c->action->in_size + 1);
+	if (c->action->in)
+		TRY(fields_decode(c->action->in, who->params.v, who->params.n, in, c->error));
+	return run_transaction(c, who, in, ret_out);
+}
+
+static void encode_answer(struct request *rq, struct call *c, enum format f, enum err e, const void *out)
+{
+	if (e == OK) {
+		rq->status = 200;
+		rq->content_type = format_content_type(f);
+		rq->reply = buf_owned(&rq->arena, REPLY_MAX);
+		encode_success(&rq->arena, rq->reply, f, c->action, rq->request_id, out);
+		if (!rq->reply->overflow)
+			return;
+		e = ERR_INTERNAL;
+	}
+	if (c->error->err == OK)
+		(void)fail_param(c->error, e, NULL);
+	request_refuse(rq, f, c->action ? c->action->name : NULL, c->error);
+}
+
+static void count_call(const struct request *rq, const struct call *c, enum err e)
+{
+	const char *action = c->action ? c->action->name : "-";
+	int64_t us = clock_boot_us() - rq->arrived_us;
+	const char *code = "OK";
+
+	if (e != OK) {
+		code = is_inner(c->error->err) ? err_info(err_shown(c->error->err))->api_code : error_code(c->error);
+		/* Codes with a parameter's name in them are as many as there are parameters. */
+		metric_add_label(M_API_ERRORS,
+				 strchr(err_info(c->error->err)->api_code, '%') ? err_info(c->error->err)->name : code,
+				 1);
+	}
+	metric_add_label(M_API_CALLS, action, 1);
+	metric_observe_us(M_API_SECONDS, action, us);
+	log_event(EV_CALL, LSTR("action", action), LINT("account", c->account_id),
+		  LSTR("key", c->account_id > 0 ? c->key_id : ""), LSTR("request_id", rq->request_id),
+		  LSTR("code", code), LSTR("cause", is_inner(e) ? err_info(c->error->err)->name : ""),
+		  LINT("ms", us / 1000));
+}
+
+/* The only place where a call's memory, transaction and answer begin and end. */
+static void request_run(struct worker *w, struct request *rq)
+{
+	const struct config *config = config_now();
+	struct error error;
+	struct call c = { .arena = &w->arena, .db = w->db, .now = clock_now(), .error = &error,
+			  .env = w->all->env, .config = config, .limits = limits_of(config),
+			  .request_id = rq->request_id };
+	struct caller who = { .params.n = 0 };
+	void *out = NULL;
+	enum err e;
+
+	error_init(&error, &w->arena);
+	e = call_run(w->all, rq, &c, &who, &out);
+	encode_answer(rq, &c, auth_format(rq, &who.params), e, out);
+	count_call(rq, &c, e);
+	metric_set(M_ARENA_PEAK, i64_max(metric_get(M_ARENA_PEAK), (int64_t)w->arena.peak_bytes));
+	arena_reset(&w->arena);
+	w->all->reply(w->all->reply_ctx, rq);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct request *rq;
+
+	for (;;) {
+		rq = queue_pop(w->all->requests, -1);
+		if (!rq)
+			return NULL;
+		request_run(w, rq);
+	}
+}
+
+struct workers *workers_start(const struct config *config, const struct api_env *env, const struct auth *auth,
+			      struct queue *requests, void (*reply)(void *ctx, struct request *rq), void *reply_ctx)
+{
+	size_t n = (size_t)config->api_workers;
+	struct workers *all = calloc(1, sizeof *all + n * sizeof all->one[0]);
+
+	ensure(all != NULL);
+	all->env = env;
+	all->auth = *auth;
+	all->requests = requests;
+	all->reply = reply;
+	all->reply_ctx = reply_ctx;
+	all->n = n;
+	for (size_t i = 0; i < n; i++) {
+		struct worker *w = &all->one[i];
+		struct db_options o = { .conninfo = config->database, .name = "otad api",
+					.statement_ms = (int)config->database_timeout_ms,
+					.connect_ms = (int)config->database_timeout_ms,
+					.check_statements = i == 0 };
+
+		w->all = all;
+		arena_init(&w->arena);
+		w->db = db_new(&o);
+		ensure(pthread_create(&w->thread, NULL, worker_main, w) == 0);
+	}
+	return all;
+}
+
+void workers_stop(struct workers *all)
+{
+	if (!all)
+		return;
+	for (size_t i = 0; i < all->n; i++)
+		ensure(pthread_join(all->one[i].thread, NULL) == 0);
+	for (size_t i = 0; i < all->n; i++) {
+		db_free(all->one[i].db);
+		arena_free(&all->one[i].arena);
+	}
+	free(all);
+}
+
+enum format request_format_guess(const struct request *rq)
+{
+	struct params none = { .n = 0 };
+	size_t some = rq->body_len < 4096 ? rq->body_len : 4096;
+
+	if (signature_scheme(rq) == SCHEME_ACS3)
+		return auth_format(rq, &none);
+	if (guard_wants_xml(rq->query, strlen(rq->query)) || guard_wants_xml(rq->body, some))
+		return FORMAT_XML;
+	return FORMAT_JSON;
+}
