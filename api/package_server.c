@@ -12,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/base/parse.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -635,13 +636,30 @@ static void server_free(struct package_server *s)
 	free(s);
 }
 
-static bool server_listen(struct package_server *s, const char *listen)
+/* "addr:port" or "[addr]:port". Not in one go: libevent refuses port 0. */
+static bool address_parse(struct arena *a, const char *text, struct sockaddr_storage *addr, int *len)
+{
+	const char *colon = strrchr(text, ':');
+	int64_t port = 0;
+
+	if (!colon || !parse_i64(colon + 1, 0, 65535, &port) ||
+	    evutil_parse_sockaddr_port(arena_strndup(a, text, (size_t)(colon - text)), (struct sockaddr *)addr, len) != 0)
+		return false;
+	if (addr->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)addr)->sin6_port = htons((uint16_t)port);
+	else
+		((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
+	return true;
+}
+
+static bool server_listen(struct package_server *s, struct arena *a, const char *listen)
 {
 	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
 	int len = sizeof addr;
 	socklen_t bound = sizeof addr;
 
-	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) != 0)
+	errno = EINVAL;
+	if (!address_parse(a, listen, &addr, &len))
 		return false;
 	s->listener = evconnlistener_new_bind(s->base, on_accept, s,
 					      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 1024,
@@ -666,9 +684,11 @@ enum err package_server_start(struct package_store *store, const char *listen, s
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->base = event_base_new();
 	ensure(s->base != NULL && s->wake_fd >= 0);
-	if (!server_listen(s, listen)) {
+	if (!server_listen(s, e->arena, listen)) {
+		enum err err = fail(e, ERR_IO, "cannot listen on store_listen %s: %s", listen, strerrordesc_np(errno));
+
 		server_free(s);
-		return fail(e, ERR_IO, "cannot listen on store_listen %s: %s", listen, strerrordesc_np(errno));
+		return err;
 	}
 	/* Cancelled uploads may still be with the writers while their connections are replaced. */
 	s->pool = upload_pool_new(WRITERS, (size_t)config_now()->store_connections * 2, wake, s);

@@ -319,11 +319,12 @@ enum upload_state upload_state(const struct upload *u)
 /* After a change on the loop's side: ended, or a piece to be written? */
 static enum upload_state upload_settle(struct upload *u)
 {
-	if (u->error.err != OK)
-		u->state = UPLOAD_ENDED;
-	else if (u->piece.len >= PIECE_BYTES && !upload_order(u, ORDER_WRITE))
+	if (u->error.err == OK && u->piece.len >= PIECE_BYTES) {
+		if (upload_order(u, ORDER_WRITE))
+			return UPLOAD_BUSY; /* from here on even the error is the writer's */
 		(void)refuse(u, ERR_UNAVAILABLE, "Too many uploads at once.");
-	if (u->state == UPLOAD_MORE && u->error.err != OK)
+	}
+	if (u->error.err != OK)
 		u->state = UPLOAD_ENDED;
 	return u->state;
 }
@@ -345,10 +346,11 @@ enum upload_state upload_finish(struct upload *u)
 		(void)refuse(u, ERR_BAD_REQUEST, "The body ended before the closing boundary.");
 	else if (!u->file_whole)
 		(void)refuse(u, ERR_MISSING_PARAM, "The form needs the field file.");
-	else if (!upload_order(u, ORDER_COMMIT))
+	else if (upload_order(u, ORDER_COMMIT))
+		return UPLOAD_BUSY; /* from here on even the error is the writer's */
+	else
 		(void)refuse(u, ERR_UNAVAILABLE, "Too many uploads at once.");
-	if (u->error.err != OK)
-		u->state = UPLOAD_ENDED;
+	u->state = UPLOAD_ENDED;
 	return u->state;
 }
 

@@ -222,18 +222,9 @@ enum err object_create(struct package_store *s, struct error *e, const char *key
 {
 	struct object_path path;
 	struct object_writer *w;
-	int account_fd;
 
 	if (!object_path_parse(key, &path))
 		return fail(e, ERR_FORBIDDEN, "The key is not one of this store.");
-	account_fd = open_dir(s->objects_fd, path.account);
-	if (account_fd >= 0) {
-		bool pinned = is_pinned(account_fd, &path);
-
-		(void)close(account_fd);
-		if (pinned)
-			return fail_param(e, ERR_OBJECT_EXISTS, NULL);
-	}
 	w = calloc(1, sizeof *w);
 	ensure(w != NULL);
 	*w = (struct object_writer){ .s = s, .path = path, .grant = *grant };

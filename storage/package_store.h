@@ -56,7 +56,7 @@ enum err package_store_check_form(struct package_store *s, struct error *e, cons
 
 /* ---- writing an object, piece by piece; digests are computed on the way ---- */
 struct object_writer;
-/* ERR_OBJECT_EXISTS when the object may not be replaced any more, ERR_IO. */
+/* ERR_FORBIDDEN (not a key of this store), ERR_IO. */
 enum err object_create(struct package_store *s, struct error *e, const char *key, const struct form_grant *grant,
 		       struct object_writer **ret) MUST_USE;
 enum err object_write(struct object_writer *w, struct error *e, const void *data, size_t len) MUST_USE;
