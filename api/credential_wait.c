@@ -15,6 +15,7 @@ static enum err wait_delivered(struct call *c, void *arg)
 	const int64_t *change_id = arg;
 	int64_t until = clock_boot_ms() + WAIT_MS, left = 1;
 
+	db_set_deadline(c->db, WAIT_MS);
 	c->env->wake_credentials(c->env->wake_ctx);
 	while (clock_boot_ms() < until) {
 		if (store_credentials_left(c->db, change_id, 1, &left) != OK) {

@@ -13,7 +13,7 @@
 
 #define CHUNK 500
 #define WAIT_MS 10000
-#define BUSY_MS 20   /* between two looks while orders are open */
+#define BUSY_MS 50   /* between two looks while orders are open */
 #define IDLE_MS 1000 /* for orders that another process took and did not finish */
 #define RETRY_MS 500 /* after a failure of the database */
 #define CONNECT_MS 5000
