@@ -8,6 +8,7 @@
 #include "engine/ids.h"
 #include "storage/account.h"
 #include "storage/audit.h"
+#include "storage/migrate.h"
 #include "storage/secret.h"
 
 #include <pwd.h>
@@ -213,6 +214,8 @@ static enum err connect_and_run(struct ctl *c, const struct command *cmd)
 	c->db = db_new(&o);
 	ctl_next(c);
 	err = db_connect(c->db);
+	if (err == OK && strcmp(cmd->group, "migrate") != 0)
+		err = store_migrated(c->db);
 	if (err == OK)
 		err = cmd->run(c);
 	db_free(c->db);
