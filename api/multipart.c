@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before the first boundary, after a boundary, in a part's header, in its content, after the end. The carriage
- * return that begins a delimiter occurs nowhere else in it, so after a mismatch matching starts anew with the
- * byte at hand, and what was held back is a prefix of the delimiter itself. */
+/* Before the first boundary, after a boundary, in a part's header, in its content, after the end. The
+ * carriage return that begins a delimiter occurs nowhere else in it, so after a mismatch matching starts anew
+ * with the byte at hand, and what was held back is a prefix of the delimiter itself. */
 #include "api/multipart.h"
 
 #include <string.h>
@@ -32,13 +32,14 @@ static const char *skip_blanks(const char *s)
 	return s + strspn(s, " \t");
 }
 
-/* Value of a parameter (`; name=value` or `; name="value"`) in the arena or buffer given; false when absent. */
+/* Value of a parameter (`; name=value` or `; name="value"`) in the arena or buffer given; false when absent.
+ */
 static bool param_get(const char *line, const char *name, char *out, size_t cap)
 {
 	size_t name_len = strlen(name);
 	bool found = false;
 
-	for (const char *p = strchr(line, ';'); p && !found; ) {
+	for (const char *p = strchr(line, ';'); p && !found;) {
 		size_t n = 0;
 
 		p = skip_blanks(p + 1);
@@ -74,7 +75,8 @@ const char *multipart_boundary(struct arena *a, const char *content_type)
 	if (!content_type || strncasecmp(content_type, type, sizeof type - 1) != 0)
 		return NULL;
 	rest = skip_blanks(content_type + sizeof type - 1);
-	if (*rest != ';' || !param_get(rest, "boundary", out, BOUNDARY_MAX + 2) || !*out || strlen(out) > BOUNDARY_MAX)
+	if (*rest != ';' || !param_get(rest, "boundary", out, BOUNDARY_MAX + 2) || !*out ||
+	    strlen(out) > BOUNDARY_MAX)
 		return NULL;
 	for (const char *p = out; *p; p++)
 		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
@@ -119,15 +121,16 @@ static bool head_parse(struct multipart *m, char *name, size_t cap)
 		if (encoding && !encoding_plain(encoding))
 			return false;
 		if (disposition && !named)
-			named = strncasecmp(disposition, "form-data", 9) == 0 && param_get(disposition, "name", name, cap);
+			named = strncasecmp(disposition, "form-data", 9) == 0 &&
+				param_get(disposition, "name", name, cap);
 	}
 	return named;
 }
 
 /* ---- the machine ---- */
 
-struct multipart *multipart_new(struct arena *a, const char *boundary, const struct multipart_handler *handler,
-				void *ctx)
+struct multipart *multipart_new(struct arena *a, const char *boundary,
+				const struct multipart_handler *handler, void *ctx)
 {
 	struct multipart *m = ARENA_NEW(a, struct multipart);
 	size_t len = strlen(boundary);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One loop thread for all connections. A connection reads a head, then (POST) a body that goes to an upload, or
- * (GET) sends an object; it handles one request at a time, so pipelined ones wait in its input buffer. Once a
- * second every connection is looked at: deadlines of heads and idle connections, and the least speed of
- * transfers. An answer that comes before the body was read is followed by a lingering close, so that the client
- * sees it instead of a reset. The rules of the vendor's device SDKs for answers (exact spelling of the status
- * line and Content-Length, no chunks, few headers) are in docs/packages.md. */
+/* One loop thread for all connections. A connection reads a head, then (POST) a body that goes to an upload,
+ * or (GET) sends an object; it handles one request at a time, so pipelined ones wait in its input buffer.
+ * Once a second every connection is looked at: deadlines of heads and idle connections, and the least speed
+ * of transfers. An answer that comes before the body was read is followed by a lingering close, so that the
+ * client sees it instead of a reset. The rules of the vendor's device SDKs for answers (exact spelling of the
+ * status line and Content-Length, no chunks, few headers) are in docs/packages.md. */
 #include "api/package_server.h"
 
 #include "api/store_request.h"
@@ -35,7 +35,7 @@
 #define HEAD_MAX 8192
 #define HEAD_MS 10000
 #define IDLE_MS 75000
-#define LINGER_MS 30000     /* at most */
+#define LINGER_MS 30000	    /* at most */
 #define LINGER_IDLE_MS 5000 /* without a byte */
 #define STOP_LINGER_MS 500  /* the same while stopping */
 #define RATE_WINDOW_MS 60000
@@ -43,8 +43,8 @@
 #define TAKE_MAX 16384
 #define INPUT_MAX ((size_t)64 * 1024)
 #define WRITE_MAX ((size_t)256 * 1024) /* one connection's share of a turn of the loop */
-#define UNSENT_MAX (128 * 1024)        /* in the kernel per connection; more helps nobody and costs memory */
-#define FORM_ROOM 65536                /* of a body, besides the file */
+#define UNSENT_MAX (128 * 1024)	       /* in the kernel per connection; more helps nobody and costs memory */
+#define FORM_ROOM 65536		       /* of a body, besides the file */
 #define WRITERS 2
 
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_SENDING, CONN_LINGER, CONN_DEAD };
@@ -58,9 +58,9 @@ struct conn {
 	struct store_request rq;
 	struct store_body body;
 	struct upload *upload;
-	bool begun;                /* bytes of a head were read, or are overdue */
+	bool begun; /* bytes of a head were read, or are overdue */
 	bool close_after;
-	bool object;               /* an object is being sent */
+	bool object;		   /* an object is being sent */
 	int64_t since_ms, last_ms; /* the state began; the last byte came (boot clock) */
 	int64_t received, queued;  /* bytes of this request's body; of its answer */
 	int64_t mark_ms, mark_bytes;
@@ -92,7 +92,8 @@ static void set_state(struct conn *c, enum conn_state state)
 	c->begun = false;
 }
 
-/* Bytes of the answer that the client's side has taken: what is left in the buffer or the socket has not moved. */
+/* Bytes of the answer that the client's side has taken: what is left in the buffer or the socket has not
+ * moved. */
 static int64_t sent_bytes(const struct conn *c)
 {
 	int outq = 0;
@@ -200,7 +201,8 @@ static void send_head(struct conn *c, int status, int64_t len, const char *more)
 	(void)evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\n", status, reason(status));
 	if (status != 204)
 		(void)evbuffer_add_printf(out, "Content-Length: %lld\r\n", (long long)len);
-	(void)evbuffer_add_printf(out, "%sConnection: %s\r\n\r\n", more, c->close_after ? "close" : "keep-alive");
+	(void)evbuffer_add_printf(out, "%sConnection: %s\r\n\r\n", more,
+				  c->close_after ? "close" : "keep-alive");
 }
 
 static void sending(struct conn *c)
@@ -211,7 +213,8 @@ static void sending(struct conn *c)
 	(void)bufferevent_disable(c->bev, EV_READ);
 }
 
-/* A short answer. unread: the request's body was not read to its end, so the connection cannot be used again. */
+/* A short answer. unread: the request's body was not read to its end, so the connection cannot be used again.
+ */
 static void reply(struct conn *c, int status, const char *more, const char *text, bool unread)
 {
 	c->close_after |= unread || !c->rq.keep_alive || status == 400;
@@ -219,7 +222,8 @@ static void reply(struct conn *c, int status, const char *more, const char *text
 	if (c->rq.method != METHOD_HEAD)
 		(void)bufferevent_write(c->bev, text, strlen(text));
 	if (status >= 400) {
-		char label[] = { (char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0' };
+		char label[] = { (char)('0' + status / 100), (char)('0' + status / 10 % 10),
+				 (char)('0' + status % 10), '\0' };
 
 		metric_add_label(M_STORE_REFUSED, label, 1);
 	}
@@ -229,7 +233,9 @@ static void reply(struct conn *c, int status, const char *more, const char *text
 static void reply_error(struct conn *c, int status, const char *code, const char *message, bool unread)
 {
 	reply(c, status, "Content-Type: application/xml\r\n",
-	      arena_printf(&c->arena, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>\n",
+	      arena_printf(&c->arena,
+			   "<?xml version=\"1.0\" "
+			   "encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>\n",
 			   code, message),
 	      unread);
 }
@@ -259,7 +265,9 @@ static void send_object(struct conn *c, const char *key, int fd, int64_t size)
 	const char *etag = arena_printf(&c->arena, "\"%.32s\"", strrchr(key, '/') + 1);
 	int64_t first = 0, len = size;
 	enum store_range range = store_range_parse(c->rq.range, size, &first, &len);
-	const char *more = arena_printf(&c->arena, "Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nETag: %s\r\n", etag);
+	const char *more = arena_printf(
+		&c->arena, "Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nETag: %s\r\n",
+		etag);
 
 	if (c->rq.if_range && strcmp(c->rq.if_range, etag) != 0) {
 		range = RANGE_WHOLE;
@@ -268,13 +276,14 @@ static void send_object(struct conn *c, const char *key, int fd, int64_t size)
 	}
 	if (range == RANGE_OUTSIDE) {
 		(void)close(fd);
-		reply(c, 416, arena_printf(&c->arena, "Content-Range: bytes */%lld\r\n", (long long)size), "", false);
+		reply(c, 416, arena_printf(&c->arena, "Content-Range: bytes */%lld\r\n", (long long)size), "",
+		      false);
 		return;
 	}
 	c->close_after |= !c->rq.keep_alive;
 	if (range == RANGE_PART)
-		more = arena_printf(&c->arena, "%sContent-Range: bytes %lld-%lld/%lld\r\n", more, (long long)first,
-				    (long long)(first + len - 1), (long long)size);
+		more = arena_printf(&c->arena, "%sContent-Range: bytes %lld-%lld/%lld\r\n", more,
+				    (long long)first, (long long)(first + len - 1), (long long)size);
 	send_head(c, range == RANGE_PART ? 206 : 200, len, more);
 	if (c->rq.method == METHOD_HEAD || len == 0) {
 		(void)close(fd);
@@ -304,7 +313,8 @@ static void route_get(struct conn *c)
 		return;
 	}
 	/* No body in a refusal: some device SDKs take it for the beginning of the package. */
-	if (package_store_check_url(c->server->store, &c->arena, c->rq.path, c->rq.query, clock_now(), &key) != OK)
+	if (package_store_check_url(c->server->store, &c->arena, c->rq.path, c->rq.query, clock_now(),
+				    &key) != OK)
 		reply(c, 403, "", "", false);
 	else if (package_store_open_object(c->server->store, key, &fd, &size) != OK)
 		reply(c, 404, "", "", false);
@@ -326,7 +336,10 @@ static void upload_answer(struct conn *c)
 	}
 	more = arena_printf(&c->arena, "ETag: \"%s\"\r\n", r.md5);
 	if (r.status == 201) {
-		text = arena_printf(&c->arena, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Key>%s</Key><ETag>\"%s\"</ETag></PostResponse>\n",
+		text = arena_printf(&c->arena,
+				    "<?xml version=\"1.0\" "
+				    "encoding=\"UTF-8\"?>\n<PostResponse><Key>%s</Key><ETag>\"%s\"</ETag></"
+				    "PostResponse>\n",
 				    r.key, r.md5);
 		more = arena_printf(&c->arena, "%sContent-Type: application/xml\r\n", more);
 	}
@@ -370,7 +383,8 @@ static bool take_body(struct conn *c)
 		taken = store_body_take(&c->body, data, len, &content, &content_len);
 		c->received += (int64_t)taken;
 		if (c->body.place == BODY_BAD) {
-			reply_error(c, 400, "MalformedPOSTRequest", "The chunks of the body are not well formed.", true);
+			reply_error(c, 400, "MalformedPOSTRequest",
+				    "The chunks of the body are not well formed.", true);
 			return false;
 		}
 		if (content_len > 0)
@@ -413,7 +427,8 @@ static bool take_head(struct conn *c)
 	}
 	if (end.pos < 0)
 		return false;
-	status = store_request_parse(&c->arena, (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len, &c->rq);
+	status = store_request_parse(&c->arena, (const char *)evbuffer_pullup(in, (ev_ssize_t)len), len,
+				     &c->rq);
 	(void)evbuffer_drain(in, len);
 	if (status) {
 		reply(c, status, "", "", true);
@@ -498,7 +513,8 @@ static void conn_tick(struct conn *c, int64_t now_ms)
 			conn_kill(c);
 		return;
 	case CONN_LINGER:
-		if (age > LINGER_MS || now_ms - c->last_ms > (c->server->stopping ? STOP_LINGER_MS : LINGER_IDLE_MS))
+		if (age > LINGER_MS ||
+		    now_ms - c->last_ms > (c->server->stopping ? STOP_LINGER_MS : LINGER_IDLE_MS))
 			conn_kill(c);
 		return;
 	case CONN_BODY:
@@ -643,7 +659,8 @@ static bool address_parse(struct arena *a, const char *text, struct sockaddr_sto
 	int64_t port = 0;
 
 	if (!colon || !parse_i64(colon + 1, 0, 65535, &port) ||
-	    evutil_parse_sockaddr_port(arena_strndup(a, text, (size_t)(colon - text)), (struct sockaddr *)addr, len) != 0)
+	    evutil_parse_sockaddr_port(arena_strndup(a, text, (size_t)(colon - text)),
+				       (struct sockaddr *)addr, len) != 0)
 		return false;
 	if (addr->ss_family == AF_INET6)
 		((struct sockaddr_in6 *)addr)->sin6_port = htons((uint16_t)port);
@@ -661,9 +678,9 @@ static bool server_listen(struct package_server *s, struct arena *a, const char 
 	errno = EINVAL;
 	if (!address_parse(a, listen, &addr, &len))
 		return false;
-	s->listener = evconnlistener_new_bind(s->base, on_accept, s,
-					      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 1024,
-					      (struct sockaddr *)&addr, len);
+	s->listener = evconnlistener_new_bind(
+		s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
+		1024, (struct sockaddr *)&addr, len);
 	if (!s->listener ||
 	    getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&addr, &bound) != 0)
 		return false;
@@ -685,7 +702,8 @@ enum err package_server_start(struct package_store *store, const char *listen, s
 	s->base = event_base_new();
 	ensure(s->base != NULL && s->wake_fd >= 0);
 	if (!server_listen(s, e->arena, listen)) {
-		enum err err = fail(e, ERR_IO, "cannot listen on store_listen %s: %s", listen, strerrordesc_np(errno));
+		enum err err = fail(e, ERR_IO, "cannot listen on store_listen %s: %s", listen,
+				    strerrordesc_np(errno));
 
 		server_free(s);
 		return err;

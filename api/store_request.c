@@ -18,7 +18,8 @@ struct head_state {
 
 static bool is_token(const char *s, size_t len)
 {
-	static const char set[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static const char set[] =
+		"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 	return len > 0 && strspn(s, set) >= len;
 }
@@ -102,10 +103,14 @@ static const struct {
 	const char *name;
 	int (*fn)(struct head_state *h, const char *value);
 } headers[] = {
-	{ "Content-Length", on_content_length }, { "Transfer-Encoding", on_transfer_encoding },
-	{ "Connection", on_connection },         { "Expect", on_expect },
-	{ "Host", on_host },                     { "Content-Type", on_content_type },
-	{ "Range", on_range },                   { "If-Range", on_if_range },
+	{ "Content-Length", on_content_length },
+	{ "Transfer-Encoding", on_transfer_encoding },
+	{ "Connection", on_connection },
+	{ "Expect", on_expect },
+	{ "Host", on_host },
+	{ "Content-Type", on_content_type },
+	{ "Range", on_range },
+	{ "If-Range", on_if_range },
 };
 
 /* line is NUL-terminated and may be cut. */
@@ -131,7 +136,7 @@ static int header_line(struct head_state *h, char *line)
 
 static enum store_method method_of(const char *text)
 {
-	return strcmp(text, "GET") == 0    ? METHOD_GET
+	return strcmp(text, "GET") == 0	   ? METHOD_GET
 	       : strcmp(text, "HEAD") == 0 ? METHOD_HEAD
 	       : strcmp(text, "POST") == 0 ? METHOD_POST
 					   : METHOD_OTHER;
@@ -240,7 +245,10 @@ void store_body_init(struct store_body *b, const struct store_request *rq)
 
 static int hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 static enum body_place size_byte(struct store_body *b, char c)
@@ -298,7 +306,8 @@ static enum body_place body_byte(struct store_body *b, char c)
 	return BODY_BAD;
 }
 
-size_t store_body_take(struct store_body *b, const char *in, size_t len, const char **ret_data, size_t *ret_len)
+size_t store_body_take(struct store_body *b, const char *in, size_t len, const char **ret_data,
+		       size_t *ret_len)
 {
 	size_t used = 0;
 

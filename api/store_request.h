@@ -10,10 +10,10 @@ enum store_method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_POST };
 
 struct store_request {
 	enum store_method method;
-	const char *path, *query;  /* as they came; query "" when there is none */
+	const char *path, *query; /* as they came; query "" when there is none */
 	bool keep_alive;
 	bool chunked;
-	int64_t content_length;    /* -1: not given */
+	int64_t content_length; /* -1: not given */
 	bool expect_continue;
 	const char *content_type, *range, *if_range; /* NULL: not given */
 };
@@ -27,17 +27,28 @@ enum store_range { RANGE_WHOLE, RANGE_PART, RANGE_OUTSIDE };
 enum store_range store_range_parse(const char *range, int64_t size, int64_t *ret_first, int64_t *ret_len);
 
 /* ---- bodies ---- */
-enum body_place { BODY_LENGTH, CHUNK_SIZE, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_CR, CHUNK_LF, CHUNK_TRAILER, BODY_END, BODY_BAD };
+enum body_place {
+	BODY_LENGTH,
+	CHUNK_SIZE,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_CR,
+	CHUNK_LF,
+	CHUNK_TRAILER,
+	BODY_END,
+	BODY_BAD
+};
 struct store_body {
 	enum body_place place;
-	int64_t left;    /* bytes of the body or of the chunk */
-	int digits;      /* of the chunk's size; -1: in its extension */
-	int line;        /* length of a trailer line */
-	int trailer;     /* bytes of chunk extensions and trailers so far */
+	int64_t left; /* bytes of the body or of the chunk */
+	int digits;   /* of the chunk's size; -1: in its extension */
+	int line;     /* length of a trailer line */
+	int trailer;  /* bytes of chunk extensions and trailers so far */
 };
 void store_body_init(struct store_body *b, const struct store_request *rq);
 /* Takes some of the input: returns how many bytes, and which part of them is content. After it look at
  * b->place for BODY_END and BODY_BAD. */
-size_t store_body_take(struct store_body *b, const char *in, size_t len, const char **ret_data, size_t *ret_len);
+size_t store_body_take(struct store_body *b, const char *in, size_t len, const char **ret_data,
+		       size_t *ret_len);
 
 #endif

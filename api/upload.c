@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An upload is in the hands of the loop or, while `busy`, of one writer; it goes there and back through queues.
- * Errors have the codes of the object store that the vendor's clients know. */
+/* An upload is in the hands of the loop or, while `busy`, of one writer; it goes there and back through
+ * queues. Errors have the codes of the object store that the vendor's clients know. */
 #include "api/upload.h"
 
 #include "api/multipart.h"
@@ -21,7 +21,16 @@
 #define FIELDS_MAX 32768 /* all content before the file */
 #define THREADS_MAX 8
 
-enum field { FIELD_KEY, FIELD_POLICY, FIELD_ACCESS_ID, FIELD_SIGNATURE, FIELD_STATUS, FIELD_COUNT, FIELD_FILE, FIELD_OTHER };
+enum field {
+	FIELD_KEY,
+	FIELD_POLICY,
+	FIELD_ACCESS_ID,
+	FIELD_SIGNATURE,
+	FIELD_STATUS,
+	FIELD_COUNT,
+	FIELD_FILE,
+	FIELD_OTHER
+};
 
 static const struct {
 	const char *name;
@@ -42,14 +51,10 @@ static const struct {
 	int status;
 	const char *code;
 } answers[] = {
-	{ ERR_BAD_REQUEST, 400, "MalformedPOSTRequest" },
-	{ ERR_MISSING_PARAM, 400, "InvalidArgument" },
-	{ ERR_KEY_NOT_FOUND, 403, "InvalidAccessKeyId" },
-	{ ERR_SIGNATURE, 403, "SignatureDoesNotMatch" },
-	{ ERR_FORBIDDEN, 403, "AccessDenied" },
-	{ ERR_OBJECT_EXISTS, 409, "FileAlreadyExists" },
-	{ ERR_BODY_TOO_LARGE, 413, "EntityTooLarge" },
-	{ ERR_UNAVAILABLE, 503, "ServiceUnavailable" },
+	{ ERR_BAD_REQUEST, 400, "MalformedPOSTRequest" }, { ERR_MISSING_PARAM, 400, "InvalidArgument" },
+	{ ERR_KEY_NOT_FOUND, 403, "InvalidAccessKeyId" }, { ERR_SIGNATURE, 403, "SignatureDoesNotMatch" },
+	{ ERR_FORBIDDEN, 403, "AccessDenied" },		  { ERR_OBJECT_EXISTS, 409, "FileAlreadyExists" },
+	{ ERR_BODY_TOO_LARGE, 413, "EntityTooLarge" },	  { ERR_UNAVAILABLE, 503, "ServiceUnavailable" },
 };
 
 enum order { ORDER_WRITE, ORDER_COMMIT, ORDER_ABORT };
@@ -225,7 +230,8 @@ static bool form_check(struct upload *u)
 	for (int f = 0; f <= FIELD_SIGNATURE; f++)
 		if (!u->value[f])
 			return refuse(u, ERR_MISSING_PARAM,
-				      "The form needs the fields key, policy, OSSAccessKeyId and signature before file.");
+				      "The form needs the fields key, policy, OSSAccessKeyId and signature "
+				      "before file.");
 	return package_store_check_form(u->store, &u->error, buf_str(u->value[FIELD_KEY]),
 					buf_str(u->value[FIELD_POLICY]), buf_str(u->value[FIELD_ACCESS_ID]),
 					buf_str(u->value[FIELD_SIGNATURE]), u->now, &u->grant) == OK;
@@ -289,8 +295,8 @@ static bool on_end(void *ctx)
 	return true;
 }
 
-struct upload *upload_new(struct upload_pool *p, struct package_store *s, const char *content_type, utc_ms now,
-			  void *owner)
+struct upload *upload_new(struct upload_pool *p, struct package_store *s, const char *content_type,
+			  utc_ms now, void *owner)
 {
 	static const struct multipart_handler handler = { on_part, on_data, on_end };
 	struct upload *u = calloc(1, sizeof *u);
@@ -364,11 +370,15 @@ static int success_status(const struct upload *u)
 
 struct upload_result upload_result(const struct upload *u)
 {
-	struct upload_result r = { .status = 500, .code = "InternalError", .message = "The file could not be stored." };
+	struct upload_result r = { .status = 500,
+				   .code = "InternalError",
+				   .message = "The file could not be stored." };
 
 	ensure(u->state == UPLOAD_ENDED);
 	if (u->stored)
-		return (struct upload_result){ .status = success_status(u), .key = buf_str(u->value[FIELD_KEY]), .md5 = u->md5 };
+		return (struct upload_result){ .status = success_status(u),
+					       .key = buf_str(u->value[FIELD_KEY]),
+					       .md5 = u->md5 };
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++)
 		if (answers[i].err == u->error.err) {
 			r.status = answers[i].status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One upload: the fields of a form, then the file, which writer threads hash and put on disk piece by piece so
- * that the loop never waits for a disk. Memory per upload is bounded: the piece that is filled or written.
+/* One upload: the fields of a form, then the file, which writer threads hash and put on disk piece by piece
+ * so that the loop never waits for a disk. Memory per upload is bounded: the piece that is filled or written.
  * Called by the loop thread of api/package_server.c only, but for the writers inside. */
 #ifndef API_UPLOAD_H
 #define API_UPLOAD_H
@@ -24,15 +24,15 @@ enum upload_state {
 };
 
 struct upload_result {
-	int status;          /* of HTTP */
-	const char *code;    /* of an error; NULL when stored */
+	int status;	  /* of HTTP */
+	const char *code; /* of an error; NULL when stored */
 	const char *message;
 	const char *key, *md5; /* when stored */
 };
 
 /* content_type may be NULL. now: when the request arrived. Never NULL. */
-struct upload *upload_new(struct upload_pool *p, struct package_store *s, const char *content_type, utc_ms now,
-			  void *owner);
+struct upload *upload_new(struct upload_pool *p, struct package_store *s, const char *content_type,
+			  utc_ms now, void *owner);
 enum upload_state upload_state(const struct upload *u);
 /* Only while upload_state is UPLOAD_MORE. */
 enum upload_state upload_feed(struct upload *u, const char *data, size_t len);

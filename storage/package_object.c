@@ -5,10 +5,10 @@
  *   <dir>/ota/<account hash>/<id>.<suffix>-meta   its digests; the object exists when this file exists
  *   <dir>/tmp/<random>                            half-written files
  *
- * Every open below the directory is of one name without a slash, relative to an open directory, with O_NOFOLLOW:
- * no symbolic link and no ".." can lead out. An object that was looked up loses its write permission, which is
- * the mark that it must not be replaced any more; lookups and commits exclude each other by flock on the
- * account's directory, so it also holds between processes that share the store. */
+ * Every open below the directory is of one name without a slash, relative to an open directory, with
+ * O_NOFOLLOW: no symbolic link and no ".." can lead out. An object that was looked up loses its write
+ * permission, which is the mark that it must not be replaced any more; lookups and commits exclude each other
+ * by flock on the account's directory, so it also holds between processes that share the store. */
 #include "storage/package_store_priv.h"
 
 #include "engine/base/json.h"
@@ -184,7 +184,8 @@ static bool meta_read(int account_fd, const struct object_path *p, struct arena 
 	return true;
 }
 
-static void meta_print(struct buf *out, struct arena *a, const struct object_path *p, const struct object_info *info)
+static void meta_print(struct buf *out, struct arena *a, const struct object_path *p,
+		       const struct object_info *info)
 {
 	struct json_out *j = json_new(a, out);
 
@@ -217,8 +218,8 @@ static bool is_pinned(int account_fd, const struct object_path *p)
 	return fstatat(account_fd, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IWUSR) == 0;
 }
 
-enum err object_create(struct package_store *s, struct error *e, const char *key, const struct form_grant *grant,
-		       struct object_writer **ret)
+enum err object_create(struct package_store *s, struct error *e, const char *key,
+		       const struct form_grant *grant, struct object_writer **ret)
 {
 	struct object_path path;
 	struct object_writer *w;
@@ -288,8 +289,8 @@ static enum err meta_write(struct object_writer *w, struct error *e, const struc
 	return OK;
 }
 
-/* Puts both files in their places, the locked directory being account_fd. At every moment a crash leaves either
- * a whole object with its digests, or none. */
+/* Puts both files in their places, the locked directory being account_fd. At every moment a crash leaves
+ * either a whole object with its digests, or none. */
 static enum err object_place(struct object_writer *w, struct error *e, int account_fd, const char *meta_temp)
 {
 	const char *name = w->path.name;
@@ -311,8 +312,8 @@ static enum err object_place(struct object_writer *w, struct error *e, int accou
 }
 
 /* Decides what becomes of an object that exists, under the lock. */
-static enum err object_replace(struct object_writer *w, struct error *e, const struct object_info *info, int account_fd,
-			       utc_ms now)
+static enum err object_replace(struct object_writer *w, struct error *e, const struct object_info *info,
+			       int account_fd, utc_ms now)
 {
 	struct object_info old;
 	char meta_temp[TEMP_LEN + 1];
@@ -398,15 +399,16 @@ static enum err object_look(struct package_store *s, struct arena *a, const char
 	return OK;
 }
 
-enum err package_store_find(struct package_store *s, struct arena *a, enum object_kind kind, int64_t account_id,
-			    const char *url, utc_ms now, struct object_info *ret)
+enum err package_store_find(struct package_store *s, struct arena *a, enum object_kind kind,
+			    int64_t account_id, const char *url, utc_ms now, struct object_info *ret)
 {
 	const char *key = package_store_key(s, a, kind, account_id, url);
 
 	return key ? object_look(s, a, key, now - STORE_UNUSED_MS, ret) : ERR_NOT_FOUND;
 }
 
-enum err package_store_info(struct package_store *s, struct arena *a, const char *key, struct object_info *ret)
+enum err package_store_info(struct package_store *s, struct arena *a, const char *key,
+			    struct object_info *ret)
 {
 	return object_look(s, a, key, INT64_MIN, ret);
 }
@@ -535,7 +537,8 @@ static void each_account(void *ctx, int dir_fd, const char *name)
 	dir_walk(dir_fd, name, each_object, each);
 }
 
-void package_store_each(struct package_store *s, utc_ms before, void (*fn)(void *ctx, const char *key), void *ctx)
+void package_store_each(struct package_store *s, utc_ms before, void (*fn)(void *ctx, const char *key),
+			void *ctx)
 {
 	struct each each = { .before = before, .fn = fn, .ctx = ctx };
 

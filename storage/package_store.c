@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forms and signed URLs of the package store. Every text that comes back from a client is compared with what we
- * would have written ourselves, byte by byte; nothing is decoded before its signature is right. */
+/* Forms and signed URLs of the package store. Every text that comes back from a client is compared with what
+ * we would have written ourselves, byte by byte; nothing is decoded before its signature is right. */
 #include "storage/package_store_priv.h"
 
 #include "engine/base/clock.h"
@@ -50,8 +50,9 @@ bool object_path_parse(const char *text, struct object_path *ret)
 	const char *account = text + 4, *name = account + ACCOUNT_HASH_LEN + 1;
 
 	if (strlen(text) < 4 + ACCOUNT_HASH_LEN + 1 + OBJECT_ID_LEN + 2 || memcmp(text, "ota/", 4) != 0 ||
-	    !is_hex(account, ACCOUNT_HASH_LEN) || account[ACCOUNT_HASH_LEN] != '/' || !is_hex(name, OBJECT_ID_LEN) ||
-	    name[OBJECT_ID_LEN] != '.' || !suffix_valid(name + OBJECT_ID_LEN + 1))
+	    !is_hex(account, ACCOUNT_HASH_LEN) || account[ACCOUNT_HASH_LEN] != '/' ||
+	    !is_hex(name, OBJECT_ID_LEN) || name[OBJECT_ID_LEN] != '.' ||
+	    !suffix_valid(name + OBJECT_ID_LEN + 1))
 		return false;
 	memcpy(ret->account, account, ACCOUNT_HASH_LEN);
 	ret->account[ACCOUNT_HASH_LEN] = '\0';
@@ -74,8 +75,8 @@ static void account_hash(const struct package_store *s, int64_t account_id, char
 
 /* ---- the store ---- */
 
-enum err package_store_open(const char *dir, const char *base_url, const struct seal_key *master, struct error *e,
-			    struct package_store **ret)
+enum err package_store_open(const char *dir, const char *base_url, const struct seal_key *master,
+			    struct error *e, struct package_store **ret)
 {
 	struct package_store *s;
 	unsigned char key[DIGEST_MAX];
@@ -194,7 +195,8 @@ static bool expiration_parse(struct arena *a, const char *text, utc_ms *ret)
 	int64_t ms = 0;
 
 	if (!text || strlen(text) != UTC_TEXT_LEN - 1 || text[19] != '.' ||
-	    !parse_utc_seconds(arena_printf(a, "%.19sZ", text), &seconds) || !parse_i64n(text + 20, 3, 0, 999, &ms))
+	    !parse_utc_seconds(arena_printf(a, "%.19sZ", text), &seconds) ||
+	    !parse_i64n(text + 20, 3, 0, 999, &ms))
 		return false;
 	*ret = seconds + ms;
 	return true;
@@ -213,9 +215,9 @@ static bool policy_parse(struct arena *a, const char *policy, struct form_grant 
 	       expiration_parse(a, json_text(json_get(doc, "expiration")), &grant->good_until_ms);
 }
 
-enum err package_store_check_form(struct package_store *s, struct error *e, const char *key, const char *policy,
-				  const char *access_key_id, const char *signature, utc_ms now,
-				  struct form_grant *ret)
+enum err package_store_check_form(struct package_store *s, struct error *e, const char *key,
+				  const char *policy, const char *access_key_id, const char *signature,
+				  utc_ms now, struct form_grant *ret)
 {
 	const char *want = form_signature(s, e->arena, policy), *policy_key = NULL;
 	struct form_grant grant = { .kind = OBJECT_PACKAGE };
@@ -236,8 +238,8 @@ enum err package_store_check_form(struct package_store *s, struct error *e, cons
 	return OK;
 }
 
-const char *package_store_key(struct package_store *s, struct arena *a, enum object_kind kind, int64_t account_id,
-			      const char *url)
+const char *package_store_key(struct package_store *s, struct arena *a, enum object_kind kind,
+			      int64_t account_id, const char *url)
 {
 	size_t base_len = strlen(s->url);
 	char account[ACCOUNT_HASH_LEN + 1];
@@ -317,8 +319,8 @@ const char *package_store_sign(struct package_store *s, struct arena *a, const c
 	return b->data;
 }
 
-enum err package_store_check_url(struct package_store *s, struct arena *a, const char *path, const char *query,
-				 utc_ms now, const char **ret_key)
+enum err package_store_check_url(struct package_store *s, struct arena *a, const char *path,
+				 const char *query, utc_ms now, const char **ret_key)
 {
 	size_t prefix = strlen(s->url_path), query_len = strlen(query), signed_len;
 	struct object_path object;

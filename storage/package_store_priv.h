@@ -7,7 +7,7 @@
 
 struct package_store {
 	int objects_fd; /* <dir>/ota */
-	int temp_fd;    /* <dir>/tmp, on the same file system */
+	int temp_fd;	/* <dir>/tmp, on the same file system */
 	char *url;
 	const char *url_path; /* path part of url, "" when it has none */
 	unsigned char form_key[DIGEST_MAX], url_key[DIGEST_MAX], account_key[DIGEST_MAX];

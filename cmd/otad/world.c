@@ -175,7 +175,7 @@ static enum err store_url_set(struct world *w, const struct config *c, struct er
 
 static enum err store_start(struct world *w, const struct config *c, struct error *e)
 {
-	TRY(package_store_open(c->store_dir, "", &w->master, e, &w->store));
+	TRY(package_store_open(c->store_dir, c->store_url, &w->master, e, &w->store));
 	if (role_has(c, "api"))
 		TRY(package_server_start(w->store, c->store_listen, e, &w->package_server));
 	return store_url_set(w, c, e);

@@ -56,14 +56,15 @@ static enum multipart_state feed_all(const char *text)
 #define PART(name, content) "--B\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n" content "\r\n"
 
 /* The vendor's Java sample, with content that looks like boundaries. */
-static const char sample[] =
-	"--B\r\nContent-Disposition: form-data; name=\"key\"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\n"
-	"Content-Transfer-Encoding: 8bit\r\n\r\nota/1.bin\r\n"
-	"--B\r\ncontent-disposition:form-data;name=policy\r\n\r\n\r\n"
-	"--B \t\r\nContent-Disposition: form-data; name=\"file\"\r\nContent-Type: application/octet-stream\r\n"
-	"Content-Transfer-Encoding: binary\r\n\r\n"
-	"\r\r\n\r\n-\r\n--\r\n--A\r\r\n--b\n--B\r\n--\r\n"
-	"--B--\r\nepilogue --B\r\n";
+static const char sample[] = "--B\r\nContent-Disposition: form-data; name=\"key\"\r\nContent-Type: "
+			     "text/plain; charset=ISO-8859-1\r\n"
+			     "Content-Transfer-Encoding: 8bit\r\n\r\nota/1.bin\r\n"
+			     "--B\r\ncontent-disposition:form-data;name=policy\r\n\r\n\r\n"
+			     "--B \t\r\nContent-Disposition: form-data; name=\"file\"\r\nContent-Type: "
+			     "application/octet-stream\r\n"
+			     "Content-Transfer-Encoding: binary\r\n\r\n"
+			     "\r\r\n\r\n-\r\n--\r\n--A\r\r\n--b\n--B\r\n--\r\n"
+			     "--B--\r\nepilogue --B\r\n";
 static const char wanted[] = "key=ota/1.bin|policy=|file=\r\r\n\r\n-\r\n--\r\n--A\r\r\n--b\n--B\r\n--|";
 
 static void every_split(void)
@@ -126,20 +127,23 @@ static void preamble_is_skipped(void)
 
 static void names(void)
 {
-	CHECK_INT(feed_all("--B\r\nX-Other: 1\r\nContent-Disposition: form-data; filename=\"name=x; y\"; name=\"a\\\"b\"\r\n\r\n1\r\n--B--"),
+	CHECK_INT(feed_all("--B\r\nX-Other: 1\r\nContent-Disposition: form-data; filename=\"name=x; y\"; "
+			   "name=\"a\\\"b\"\r\n\r\n1\r\n--B--"),
 		  MULTIPART_DONE);
 	CHECK_STR(buf_str(&got), "a\"b=1|");
-	CHECK_INT(feed_all("--B\r\nCONTENT-DISPOSITION: FORM-DATA; NAME=a\r\n\r\n1\r\n--B--"), MULTIPART_DONE);
+	CHECK_INT(feed_all("--B\r\nCONTENT-DISPOSITION: FORM-DATA; NAME=a\r\n\r\n1\r\n--B--"),
+		  MULTIPART_DONE);
 	CHECK_STR(buf_str(&got), "a=1|");
 }
 
 static void malformed(void)
 {
 	static const char *const bad[] = {
-		"--B\r\n\r\n1\r\n--B--",                                                 /* no disposition */
-		"--B\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n1\r\n--B--",  /* not a form */
+		"--B\r\n\r\n1\r\n--B--",						/* no disposition */
+		"--B\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n1\r\n--B--", /* not a form */
 		"--B\r\nContent-Disposition: form-data; filename=\"a\"\r\n\r\n1\r\n--B--", /* no name */
-		"--B\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Transfer-Encoding: base64\r\n\r\n1\r\n--B--",
+		"--B\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Transfer-Encoding: "
+		"base64\r\n\r\n1\r\n--B--",
 		"--Bx\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--B--",
 		"--B-x",
 	};
@@ -179,7 +183,8 @@ static void boundaries(void)
 	size_t len = strlen(text);
 
 	CHECK_STR(multipart_boundary(&arena, "multipart/form-data; boundary=----acc12"), "----acc12");
-	CHECK_STR(multipart_boundary(&arena, "Multipart/Form-Data ; charset=utf-8; Boundary=\"a b;c\""), "a b;c");
+	CHECK_STR(multipart_boundary(&arena, "Multipart/Form-Data ; charset=utf-8; Boundary=\"a b;c\""),
+		  "a b;c");
 	CHECK(multipart_boundary(&arena, NULL) == NULL);
 	CHECK(multipart_boundary(&arena, "multipart/form-data") == NULL);
 	CHECK(multipart_boundary(&arena, "multipart/form-data; boundary=") == NULL);
@@ -201,10 +206,10 @@ static void done(void (*fn)(void))
 	arena_free(&arena);
 	buf_free(&got);
 }
-#define CASE(fn) \
+#define CASE(fn)                    \
 	static void fn##_case(void) \
-	{ \
-		done(fn); \
+	{                           \
+		done(fn);           \
 	}
 CASE(every_split)
 CASE(byte_by_byte)

@@ -49,7 +49,8 @@ static struct upload_form form(enum object_kind kind, const char *suffix)
 static enum err check(const struct upload_form *f, utc_ms now, struct form_grant *ret)
 {
 	error_clear(&error);
-	return package_store_check_form(store, &error, f->key, f->policy, f->access_key_id, f->signature, now, ret);
+	return package_store_check_form(store, &error, f->key, f->policy, f->access_key_id, f->signature, now,
+					ret);
 }
 
 static enum err put_at(const struct upload_form *f, const char *content, utc_ms now)
@@ -94,7 +95,10 @@ static void form_tampered(void)
 	set_up();
 	f = form(OBJECT_PACKAGE, "bin");
 	for (int field = 0; field < 4; field++) {
-		const char **at = field == 0 ? &f.key : field == 1 ? &f.policy : field == 2 ? &f.signature : &f.access_key_id;
+		const char **at = field == 0   ? &f.key
+				  : field == 1 ? &f.policy
+				  : field == 2 ? &f.signature
+					       : &f.access_key_id;
 		const char *good = *at;
 
 		for (size_t i = 0; i < strlen(good); i++) {
@@ -136,13 +140,16 @@ static void object_lives(void)
 	/* another account, another kind, another host, more text */
 	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 8, f.url, NOW, &info), ERR_NOT_FOUND);
 	CHECK_INT(package_store_find(store, &arena, OBJECT_DEVICE_LIST, 7, f.url, NOW, &info), ERR_NOT_FOUND);
-	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, arena_printf(&arena, "http://127.0.0.1:80/%s", f.key),
-				     NOW, &info), ERR_NOT_FOUND);
-	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, arena_printf(&arena, "%s?x", f.url), NOW, &info),
+	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7,
+				     arena_printf(&arena, "http://127.0.0.1:80/%s", f.key), NOW, &info),
+		  ERR_NOT_FOUND);
+	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, arena_printf(&arena, "%s?x", f.url),
+				     NOW, &info),
 		  ERR_NOT_FOUND);
 	/* the 60 minutes, and who knows better */
 	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, f.url, NOW + 3600000, &info), OK);
-	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, f.url, NOW + 3600001, &info), ERR_NOT_FOUND);
+	CHECK_INT(package_store_find(store, &arena, OBJECT_PACKAGE, 7, f.url, NOW + 3600001, &info),
+		  ERR_NOT_FOUND);
 	CHECK_INT(package_store_info(store, &arena, f.key, &info), OK);
 	package_store_delete(store, f.key);
 	CHECK_INT(package_store_info(store, &arena, f.key, &info), ERR_NOT_FOUND);
@@ -207,13 +214,23 @@ static void keys_never_lead_out(void)
 	static const char id[] = "0123456789abcdef0123456789abcdef";
 	set_up();
 	const char *bad[] = {
-		"", "ota", "ota/", "../etc/passwd", "/etc/passwd", "ota/../../../etc/passwd",
-		"ota/0123456789abcdef/../0123456789abcdef0123456789ab.bin", "ota/%2e%2e/x.bin",
-		arena_printf(&arena, "ota/0123456789abcdeF/%s.bin", id), arena_printf(&arena, "ota/0123456789abcdef/%s.", id),
-		arena_printf(&arena, "ota/0123456789abcdef/%s", id), arena_printf(&arena, "ota/0123456789abcdef/%s.bin-meta", id),
-		arena_printf(&arena, "ota/0123456789abcdef/%s.a/b", id), arena_printf(&arena, "ota/0123456789abcdef/%s.bin.", id),
+		"",
+		"ota",
+		"ota/",
+		"../etc/passwd",
+		"/etc/passwd",
+		"ota/../../../etc/passwd",
+		"ota/0123456789abcdef/../0123456789abcdef0123456789ab.bin",
+		"ota/%2e%2e/x.bin",
+		arena_printf(&arena, "ota/0123456789abcdeF/%s.bin", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s.", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s.bin-meta", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s.a/b", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s.bin.", id),
 		arena_printf(&arena, "ota/0123456789abcdef/%s.123456789", id),
-		arena_printf(&arena, "ota/0123456789abcdef/%s.a.b.c", id), arena_printf(&arena, "/ota/0123456789abcdef/%s.bin", id),
+		arena_printf(&arena, "ota/0123456789abcdef/%s.a.b.c", id),
+		arena_printf(&arena, "/ota/0123456789abcdef/%s.bin", id),
 	};
 	int fd = -1;
 	int64_t size;
@@ -313,7 +330,8 @@ static void url_is_short_and_new(void)
 	*query++ = '\0';
 	CHECK_INT(package_store_check_url(store, &arena, path, query, NOW, &key_back), OK);
 	CHECK_STR(key_back, key);
-	CHECK_INT(package_store_check_url(store, &arena, path + STORE_URL_MAX - 40, query, NOW, &key_back), OK);
+	CHECK_INT(package_store_check_url(store, &arena, path + STORE_URL_MAX - 40, query, NOW, &key_back),
+		  OK);
 	CHECK_STR(key_back, key);
 }
 
@@ -364,6 +382,7 @@ TESTS("storage/package_store", { "form_is_good_for_a_minute", form_is_good_for_a
       { "object_replaced_until_it_was_looked_up", object_replaced_until_it_was_looked_up },
       { "writer_keeps_its_limit_and_leaves_nothing", writer_keeps_its_limit_and_leaves_nothing },
       { "keys_never_lead_out", keys_never_lead_out },
-      { "symbolic_links_are_not_followed", symbolic_links_are_not_followed }, { "url_tampered", url_tampered },
-      { "url_is_short_and_new", url_is_short_and_new }, { "each_names_what_is_old", each_names_what_is_old },
+      { "symbolic_links_are_not_followed", symbolic_links_are_not_followed },
+      { "url_tampered", url_tampered }, { "url_is_short_and_new", url_is_short_and_new },
+      { "each_names_what_is_old", each_names_what_is_old },
       { "clean_removes_what_a_crash_left", clean_removes_what_a_crash_left })
