@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uploads and downloads of packages over real sockets (rules §8, api §4.1-4.2, device §5.1)."""
 import hashlib
+import json
 import os
 import pathlib
 import socket
@@ -508,6 +509,25 @@ def test_metrics_count_refusals(api, stack):
     uploads = stack.metric("otad_store_uploads_total")
     assert post_form(form, b"x")[0] == 200
     assert stack.metric("otad_store_uploads_total") == uploads + 1
+
+
+def test_sweep_removes_unused_uploads_only(api, stack):
+    """The sweep runs at the start and every 10 minutes; the objects are made older than 60 minutes."""
+    forms = [new_form(api) for _ in range(3)]
+    for form in forms:
+        assert post_form(form, b"content")[0] == 200
+    unused, used, fresh = forms
+    assert usable(api, used, b"content").ok
+    for form in (unused, used):
+        meta = pathlib.Path(store_dir(stack), *form["Key"].split("/"))
+        meta = meta.with_name(meta.name + "-meta")
+        doc = json.loads(meta.read_text())
+        doc["uploaded_ms"] -= 65 * 60 * 1000
+        meta.write_text(json.dumps(doc))
+    assert not usable(api, unused, b"content").ok  # too old to be used
+    stack.restart_otad()
+    wait_until(lambda: not stored_files(stack, unused), 10, "the unused upload was not removed")
+    assert len(stored_files(stack, used)) == 2 and len(stored_files(stack, fresh)) == 2
 
 
 def test_form_of_a_minute_ago_is_refused(api, stack, old_form):
