@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/gate.h"
+
+#include "api/guard.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define SOURCES 1024
+#define LINGER_MS 200      /* a refused sender may still be sending: read on so long, else a reset eats the answer */
+#define LINGER_BODY_MS 2000
+#define LINGER_BODY_BYTES ((int64_t)64 * 1024 * 1024)
+
+enum gate_state {
+	GATE_NEW,       /* accepted, its socket not looked at yet */
+	GATE_WAITING,   /* no byte of a request */
+	GATE_READING,   /* part of a request */
+	GATE_LINGERING, /* refused; what still comes is thrown away */
+	GATE_IN_FLIGHT, /* evhttp has a whole request */
+	GATE_ANSWERING, /* its answer is on the way out */
+	GATE_CLOSING,
+};
+
+/* Connections of one address. */
+struct source {
+	struct source *next;
+	unsigned char addr[16];
+	int64_t n;
+};
+
+struct gates {
+	struct guard_limits limits;
+	int64_t request_ms, idle_ms, connections_max, per_source_max;
+	int64_t n;
+	size_t busy;
+	struct source *sources[SOURCES];
+	struct gate **by_fd;
+	size_t n_fds;
+	SSL_CTX *tls;
+};
+
+struct gate {
+	struct gates *all;
+	struct bufferevent *bev, *under;
+	struct event *timer;
+	struct source *source;
+	evutil_socket_t fd;
+	enum gate_state state;
+	bool used; /* has had a request before */
+	bool busy; /* counted in all->busy */
+	bool kick; /* the next request came with the last one: the filter has to be called without a new byte */
+
+	struct guard_head head; /* of the request being read; len 0: not whole yet */
+	size_t seen;            /* bytes of the head that hold no line end */
+	size_t pos;             /* end of what is vetted of a chunked body */
+	int64_t body;           /* bytes of chunks so far */
+
+	enum err refusal;
+	bool xml, inject;
+	int64_t linger_bytes; /* of a declared body that is thrown away; -1: by time alone */
+};
+
+/* ---- addresses and counts ----------------------------------------------------------------------------- */
+
+static void address_of(evutil_socket_t fd, unsigned char out[16])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	memset(out, 0, 16);
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) != 0)
+		return;
+	if (ss.ss_family == AF_INET) {
+		memcpy(&v4, &ss, sizeof v4);
+		memcpy(out, &v4.sin_addr, 4);
+	} else if (ss.ss_family == AF_INET6) {
+		memcpy(&v6, &ss, sizeof v6);
+		memcpy(out, &v6.sin6_addr, 16);
+	}
+}
+
+static struct source **source_slot(struct gates *all, const unsigned char addr[16])
+{
+	uint32_t h = 2166136261U;
+	struct source **s;
+
+	for (size_t i = 0; i < 16; i++)
+		h = (h ^ addr[i]) * 16777619U;
+	for (s = &all->sources[h % SOURCES]; *s; s = &(*s)->next)
+		if (memcmp((*s)->addr, addr, 16) == 0)
+			break;
+	return s;
+}
+
+static struct source *source_take(struct gates *all, evutil_socket_t fd)
+{
+	unsigned char addr[16];
+	struct source **s;
+
+	address_of(fd, addr);
+	s = source_slot(all, addr);
+	if (!*s) {
+		*s = calloc(1, sizeof **s);
+		ensure(*s != NULL);
+		memcpy((*s)->addr, addr, sizeof addr);
+	}
+	(*s)->n++;
+	return *s;
+}
+
+static void source_drop(struct gates *all, struct source *source)
+{
+	struct source **s = source_slot(all, source->addr);
+
+	if (--source->n > 0)
+		return;
+	*s = source->next;
+	free(source);
+}
+
+static void remember_fd(struct gates *all, evutil_socket_t fd, struct gate *g)
+{
+	if ((size_t)fd >= all->n_fds) {
+		size_t n = (size_t)fd * 2 + 64;
+		struct gate **more = realloc(all->by_fd, n * sizeof(struct gate *));
+
+		ensure(more != NULL);
+		memset(more + all->n_fds, 0, (n - all->n_fds) * sizeof(struct gate *));
+		all->by_fd = more;
+		all->n_fds = n;
+	}
+	all->by_fd[fd] = g;
+}
+
+/* ---- states -------------------------------------------------------------------------------------------- */
+
+static void set_deadline(struct gate *g, int64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	(void)event_add(g->timer, &tv);
+}
+
+static void set_busy(struct gate *g, bool busy)
+{
+	if (g->busy == busy)
+		return;
+	g->busy = busy;
+	if (busy)
+		g->all->busy++;
+	else
+		g->all->busy--;
+}
+
+/* evhttp clears the callbacks of what it frees; the memory lives on until the end of the loop's round. */
+static bool is_freed(const struct gate *g)
+{
+	bufferevent_event_cb event_cb = NULL;
+
+	bufferevent_getcb(g->bev, NULL, NULL, &event_cb, NULL);
+	return event_cb == NULL;
+}
+
+/* As if the peer had gone: evhttp drops the connection. */
+static void gate_close(struct gate *g)
+{
+	g->state = GATE_CLOSING;
+	bufferevent_trigger_event(g->bev, BEV_EVENT_EOF | BEV_EVENT_READING, 0);
+}
+
+/* The first look at the accepted socket, which evhttp sets only after it has made the bufferevent. The whole
+ * first request has to come within the deadline that starts here. */
+static void gate_start(struct gate *g)
+{
+	struct gates *all = g->all;
+
+	g->fd = bufferevent_getfd(g->bev);
+	g->state = GATE_WAITING;
+	if (g->fd < 0)
+		return;
+	remember_fd(all, g->fd, g);
+	g->source = source_take(all, g->fd);
+	set_deadline(g, all->request_ms);
+	if (all->n > all->connections_max || g->source->n > all->per_source_max) {
+		metric_add(M_API_CONNECTIONS_REFUSED, 1);
+		g->state = GATE_CLOSING;
+		set_deadline(g, 0);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct gate *g = arg;
+
+	(void)fd;
+	(void)what;
+	if (is_freed(g))
+		return;
+	if (g->state == GATE_NEW) {
+		gate_start(g);
+		return;
+	}
+	if (g->kick) {
+		g->kick = false;
+		set_deadline(g, g->all->idle_ms);
+		bufferevent_trigger(g->under, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+		return;
+	}
+	if (g->state == GATE_LINGERING) {
+		g->inject = true;
+		bufferevent_trigger(g->under, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+		return;
+	}
+	if (g->state == GATE_READING || g->state == GATE_ANSWERING)
+		metric_add(M_API_SLOW_CLIENTS, 1);
+	gate_close(g);
+}
+
+/* ---- vetting ------------------------------------------------------------------------------------------- */
+
+static enum bufferevent_filter_result let_through(struct gate *g, struct evbuffer *src, struct evbuffer *dst,
+						  size_t len)
+{
+	(void)event_del(g->timer);
+	g->state = GATE_IN_FLIGHT;
+	set_busy(g, true);
+	g->used = true;
+	g->head = (struct guard_head){ .len = 0 };
+	g->seen = g->pos = 0;
+	g->body = 0;
+	if (src)
+		(void)evbuffer_remove_buffer(src, dst, len);
+	return BEV_OK;
+}
+
+/* The stand-in for a refused request. */
+static enum bufferevent_filter_result inject(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+{
+	static const char stand_in[] = "GET /refused HTTP/1.1\r\nHost: otad\r\nConnection: close\r\n\r\n";
+
+	(void)evbuffer_drain(src, evbuffer_get_length(src));
+	(void)evbuffer_add(dst, stand_in, sizeof stand_in - 1);
+	return let_through(g, NULL, dst, 0);
+}
+
+static enum bufferevent_filter_result linger(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+{
+	size_t len = evbuffer_get_length(src);
+
+	(void)evbuffer_drain(src, len);
+	if (g->linger_bytes >= 0)
+		g->linger_bytes = i64_max(g->linger_bytes - (int64_t)len, 0);
+	return g->inject || g->linger_bytes == 0 ? inject(g, src, dst) : BEV_NEED_MORE;
+}
+
+/* Malformed requests are small and here; of too large ones more is to come. */
+static enum bufferevent_filter_result refuse(struct gate *g, enum err e, struct evbuffer *src,
+					     struct evbuffer *dst)
+{
+	size_t len = evbuffer_get_length(src);
+	size_t look = len < g->all->limits.line_bytes ? len : g->all->limits.line_bytes;
+
+	g->refusal = e;
+	g->xml = guard_wants_xml((const char *)evbuffer_pullup(src, (ev_ssize_t)look), look);
+	g->state = GATE_LINGERING;
+	g->linger_bytes = -1;
+	if (e == ERR_BODY_TOO_LARGE && !g->head.chunked && !g->head.expect_continue &&
+	    g->head.content_length < LINGER_BODY_BYTES) {
+		g->linger_bytes = (int64_t)g->head.len + g->head.content_length;
+		set_deadline(g, LINGER_BODY_MS);
+	} else if (e == ERR_BODY_TOO_LARGE || len > g->all->limits.header_bytes) {
+		set_deadline(g, LINGER_MS);
+	} else {
+		g->linger_bytes = 0;
+	}
+	return linger(g, src, dst);
+}
+
+/* Reads on in a chunked body. OK and *ret_whole: all of it is here and good. */
+static enum err vet_chunks(struct gate *g, struct evbuffer *src, bool *ret_whole)
+{
+	size_t have = evbuffer_get_length(src);
+
+	*ret_whole = false;
+	while (g->pos < have) {
+		struct evbuffer_ptr at;
+		char bytes[16] = { 0 };
+		ev_ssize_t n;
+		size_t line;
+		int64_t size = 0;
+		char end[2];
+
+		if (evbuffer_ptr_set(src, &at, g->pos, EVBUFFER_PTR_SET) != 0)
+			return OK;
+		n = evbuffer_copyout_from(src, &at, bytes, sizeof bytes);
+		TRY(guard_chunk(bytes, n > 0 ? (size_t)n : 0, &line, &size));
+		if (line == 0)
+			return OK;
+		if (g->body + size > g->all->limits.body_bytes)
+			return ERR_BODY_TOO_LARGE;
+		if (have < g->pos + line + (size_t)size + 2)
+			return OK;
+		if (evbuffer_ptr_set(src, &at, g->pos + line + (size_t)size, EVBUFFER_PTR_SET) != 0 ||
+		    evbuffer_copyout_from(src, &at, end, 2) != 2 || end[0] != '\r' || end[1] != '\n')
+			return ERR_BAD_REQUEST;
+		g->pos += line + (size_t)size + 2;
+		g->body += size;
+		*ret_whole = size == 0;
+		if (size == 0)
+			return OK;
+	}
+	return OK;
+}
+
+/* Does the head that may be here now need another look? Only a line end can complete it or make it bad. */
+static enum err vet_head(struct gate *g, struct evbuffer *src)
+{
+	const struct guard_limits *l = &g->all->limits;
+	size_t most = l->line_bytes + l->header_bytes + 8, have = evbuffer_get_length(src);
+	size_t len = have < most ? have : most;
+	const char *data = (const char *)evbuffer_pullup(src, (ev_ssize_t)len);
+
+	if (len < most && len > g->seen && len <= l->line_bytes && !memchr(data + g->seen, '\n', len - g->seen)) {
+		g->seen = len;
+		return OK;
+	}
+	g->seen = len;
+	TRY(guard_head(data, len, l, &g->head));
+	g->pos = g->head.len;
+	if (g->head.len == 0 && len == most)
+		return ERR_BAD_REQUEST;
+	if (g->head.len > 0 && g->head.expect_continue && have == g->head.len)
+		(void)bufferevent_write(g->under, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	return OK;
+}
+
+static enum bufferevent_filter_result vet(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+{
+	bool whole = false;
+	enum err e = OK;
+
+	if (g->head.len == 0)
+		e = vet_head(g, src);
+	if (e != OK)
+		return refuse(g, e, src, dst);
+	if (g->head.len == 0)
+		return BEV_NEED_MORE;
+	if (!g->head.chunked) {
+		size_t need = g->head.len + (size_t)g->head.content_length;
+
+		return evbuffer_get_length(src) < need ? BEV_NEED_MORE : let_through(g, src, dst, need);
+	}
+	e = vet_chunks(g, src, &whole);
+	if (e != OK)
+		return refuse(g, e, src, dst);
+	return whole ? let_through(g, src, dst, g->pos) : BEV_NEED_MORE;
+}
+
+/* Empty lines between requests are harmless and some clients send them (RFC 9112 §2.2). */
+static void skip_empty_lines(struct evbuffer *src)
+{
+	char two[2];
+
+	while (evbuffer_copyout(src, two, 2) == 2 && two[0] == '\r' && two[1] == '\n')
+		(void)evbuffer_drain(src, 2);
+}
+
+static enum bufferevent_filter_result gate_in(struct evbuffer *src, struct evbuffer *dst, ev_ssize_t limit,
+					      enum bufferevent_flush_mode mode, void *ctx)
+{
+	struct gate *g = ctx;
+
+	(void)limit;
+	(void)mode;
+	if (g->state == GATE_NEW)
+		gate_start(g);
+	if (g->state == GATE_LINGERING)
+		return linger(g, src, dst);
+	if (g->state == GATE_WAITING) {
+		skip_empty_lines(src);
+		if (evbuffer_get_length(src) == 0)
+			return BEV_NEED_MORE;
+		g->state = GATE_READING;
+		if (g->used)
+			set_deadline(g, g->all->request_ms);
+	}
+	if (g->state != GATE_READING || evbuffer_get_length(src) == 0)
+		return BEV_NEED_MORE;
+	return vet(g, src, dst);
+}
+
+/* ---- for the listener ----------------------------------------------------------------------------------- */
+
+static void gate_release(void *arg)
+{
+	struct gate *g = arg;
+	struct gates *all = g->all;
+
+	set_busy(g, false);
+	event_free(g->timer);
+	if (g->source)
+		source_drop(all, g->source);
+	if (g->fd >= 0 && (size_t)g->fd < all->n_fds && all->by_fd[g->fd] == g)
+		all->by_fd[g->fd] = NULL;
+	all->n--;
+	metric_set(M_API_CONNECTIONS, all->n);
+	free(g);
+}
+
+struct bufferevent *gates_accept(struct event_base *base, void *arg)
+{
+	struct gates *all = arg;
+	struct gate *g = calloc(1, sizeof *g);
+	SSL *ssl = all->tls ? SSL_new(all->tls) : NULL;
+
+	ensure(g != NULL && (ssl || !all->tls));
+	g->all = all;
+	g->fd = -1;
+	g->under = ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+							BEV_OPT_CLOSE_ON_FREE)
+		       : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	ensure(g->under != NULL);
+	if (ssl)
+		bufferevent_openssl_set_allow_dirty_shutdown(g->under, 1);
+	g->bev = bufferevent_filter_new(g->under, gate_in, NULL, BEV_OPT_CLOSE_ON_FREE, gate_release, g);
+	g->timer = evtimer_new(base, on_timer, g);
+	ensure(g->bev != NULL && g->timer != NULL);
+	all->n++;
+	metric_set(M_API_CONNECTIONS, all->n);
+	set_deadline(g, 0);
+	return g->bev;
+}
+
+static enum err tls_open(struct gates *all, const struct config *c, struct error *e)
+{
+	if (!c->api_tls_cert[0])
+		return OK;
+	all->tls = SSL_CTX_new(TLS_server_method());
+	ensure(all->tls != NULL);
+	(void)SSL_CTX_set_min_proto_version(all->tls, TLS1_2_VERSION);
+	if (SSL_CTX_use_certificate_chain_file(all->tls, c->api_tls_cert) != 1)
+		return fail(e, ERR_CONFIG, "api_tls_cert: %s cannot be used", c->api_tls_cert);
+	if (SSL_CTX_use_PrivateKey_file(all->tls, c->api_tls_key, SSL_FILETYPE_PEM) != 1)
+		return fail(e, ERR_CONFIG, "api_tls_key: %s cannot be used", c->api_tls_key);
+	return OK;
+}
+
+enum err gates_new(const struct config *c, bool tls, struct error *e, struct gates **ret)
+{
+	struct gates *all = calloc(1, sizeof *all);
+	enum err err;
+
+	ensure(all != NULL);
+	all->limits = (struct guard_limits){ .line_bytes = (size_t)c->api_line_bytes, .header_bytes = 8192,
+					     .body_bytes = c->api_body_bytes };
+	all->request_ms = c->api_request_ms;
+	all->idle_ms = c->api_idle_ms;
+	all->connections_max = c->api_connections;
+	all->per_source_max = c->api_connections_per_source;
+	err = tls ? tls_open(all, c, e) : OK;
+	if (err != OK) {
+		gates_free(all);
+		return err;
+	}
+	*ret = all;
+	return OK;
+}
+
+void gates_free(struct gates *all)
+{
+	if (!all)
+		return;
+	ensure(all->n == 0);
+	SSL_CTX_free(all->tls);
+	free(all->by_fd);
+	free(all);
+}
+
+size_t gates_busy(const struct gates *all)
+{
+	return all->busy;
+}
+
+struct gate *gate_of(struct gates *all, struct bufferevent *bev)
+{
+	evutil_socket_t fd = bufferevent_getfd(bev);
+
+	ensure(fd >= 0 && (size_t)fd < all->n_fds && all->by_fd[fd] && all->by_fd[fd]->bev == bev);
+	return all->by_fd[fd];
+}
+
+enum err gate_refusal(const struct gate *g, bool *ret_xml)
+{
+	*ret_xml = g->xml;
+	return g->refusal;
+}
+
+void gate_answering(struct gate *g)
+{
+	g->state = GATE_ANSWERING;
+	set_deadline(g, g->all->request_ms);
+}
+
+void gate_answered(struct gate *g)
+{
+	set_busy(g, false);
+	g->state = GATE_WAITING;
+	g->kick = evbuffer_get_length(bufferevent_get_input(g->under)) > 0;
+	set_deadline(g, g->kick ? 0 : g->all->idle_ms);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections under guard: a filtering bufferevent that evhttp reads through. It lets whole, vetted requests
+ * pass, one at a time, and never a byte of another kind; it ends connections that are slow, idle, too many or
+ * do not read their answers. A refused request reaches evhttp as a harmless stand-in, whose handler asks
+ * gate_refusal. Loop thread only. */
+#ifndef API_GATE_H
+#define API_GATE_H
+
+#include "engine/base/config.h"
+#include "engine/base/err.h"
+
+struct bufferevent;
+struct event_base;
+struct gate;  /* one connection */
+struct gates; /* all connections of a listener */
+
+/* tls: with api_tls_cert and api_tls_key. ERR_CONFIG when those cannot be read. */
+enum err gates_new(const struct config *c, bool tls, struct error *e,
+		   struct gates **ret) MUST_USE;
+/* After the event base is gone, and all connections with it. */
+void gates_free(struct gates *g);
+/* For evhttp_set_bevcb, with the gates as its argument. Never NULL: evhttp would make an unguarded one. */
+struct bufferevent *gates_accept(struct event_base *base, void *gates);
+/* Answers that are being made or sent. */
+size_t gates_busy(const struct gates *g);
+
+/* The gate that this bufferevent is. */
+struct gate *gate_of(struct gates *g, struct bufferevent *bev);
+/* OK, or why the request is refused (and whether its sender wants XML). */
+enum err gate_refusal(const struct gate *g, bool *ret_xml);
+/* An answer is being sent from now on: its deadline runs. */
+void gate_answering(struct gate *g);
+/* It is sent whole: the next request may come. */
+void gate_answered(struct gate *g);
+
+#endif

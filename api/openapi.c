@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OpenAPI 3.1 out of the action tables, so that the document cannot say what the gateway does not do. Printed
+ * by otactl, checked by the contract tests. */
+#include "api/api.h"
+
+#include "engine/base/json.h"
+
+#include <string.h>
+
+static void put_schema(struct json_out *j, const struct field *f);
+
+static void put_type(struct json_out *j, const char *type, const char *format)
+{
+	json_put_string(j, "type", type);
+	if (format)
+		json_put_string(j, "format", format);
+}
+
+static void put_one_of(struct json_out *j, const char *words, bool numbers)
+{
+	struct arena scratch, *a = &scratch;
+
+	arena_init(a);
+	json_key(j, "enum");
+	json_array(j);
+	while (*words) {
+		size_t len = strcspn(words, " ");
+		int64_t n = 0;
+		bool negative = words[0] == '-';
+
+		for (size_t i = negative; numbers && i < len; i++)
+			n = n * 10 + (words[i] - '0');
+		if (numbers)
+			json_int(j, negative ? -n : n);
+		else
+			json_string(j, arena_strndup(a, words, len));
+		words += len + strspn(words + len, " ");
+	}
+	json_array_end(j);
+	arena_free(a);
+}
+
+/* A JSON Schema pattern for letters, digits and the characters of the row. */
+static void put_pattern(struct json_out *j, const char *chars)
+{
+	char pattern[160] = "^[A-Za-z0-9";
+	size_t n = strlen(pattern);
+
+	for (; *chars && n < sizeof pattern - 8; chars++) {
+		pattern[n++] = '\\';
+		pattern[n++] = *chars;
+	}
+	memcpy(pattern + n, "]+$", 4);
+	json_put_string(j, "pattern", pattern);
+}
+
+static void put_text_limits(struct json_out *j, const struct field *f)
+{
+	if (f->min_chars > 0)
+		json_put_int(j, "minLength", f->min_chars);
+	if (f->max_chars > 0)
+		json_put_int(j, "maxLength", f->max_chars);
+	if (f->chars)
+		put_pattern(j, f->chars);
+	if (f->one_of)
+		put_one_of(j, f->one_of, false);
+}
+
+static void put_object(struct json_out *j, const struct field *table)
+{
+	json_put_string(j, "type", "object");
+	json_key(j, "properties");
+	json_object(j);
+	for (const struct field *f = table; f && f->name; f++) {
+		json_key(j, f->name);
+		put_schema(j, f);
+	}
+	json_object_end(j);
+}
+
+static void put_array(struct json_out *j, const struct field *f)
+{
+	json_put_string(j, "type", "array");
+	if (f->max_items > 0)
+		json_put_int(j, "maxItems", f->max_items);
+	json_key(j, "items");
+	json_object(j);
+	if (f->kind == FIELD_OBJS) {
+		put_object(j, f->of);
+	} else {
+		put_type(j, "string", NULL);
+		put_text_limits(j, f);
+	}
+	json_object_end(j);
+}
+
+static void put_list(struct json_out *j, const struct field *f)
+{
+	if (!f->item) {
+		put_array(j, f);
+		return;
+	}
+	json_put_string(j, "type", "object");
+	json_key(j, "properties");
+	json_object(j);
+	json_key(j, f->item);
+	json_object(j);
+	put_array(j, f);
+	json_object_end(j);
+	json_object_end(j);
+}
+
+static void put_schema(struct json_out *j, const struct field *f)
+{
+	json_object(j);
+	if (f->doc && f->doc[0])
+		json_put_string(j, "description", f->doc);
+	switch (f->kind) {
+	case FIELD_STR:
+		put_type(j, "string", NULL);
+		put_text_limits(j, f);
+		break;
+	case FIELD_INT:
+	case FIELD_LONG:
+		put_type(j, "integer", f->kind == FIELD_INT ? "int32" : "int64");
+		if (f->min != 0 || f->max != 0) {
+			json_put_int(j, "minimum", f->min);
+			json_put_int(j, "maximum", f->max);
+		}
+		if (f->one_of)
+			put_one_of(j, f->one_of, true);
+		break;
+	case FIELD_BOOL:
+		put_type(j, "boolean", NULL);
+		break;
+	case FIELD_STRS:
+	case FIELD_OBJS:
+		put_list(j, f);
+		break;
+	case FIELD_OBJ:
+		put_object(j, f->of);
+		break;
+	}
+	json_object_end(j);
+}
+
+/* Lists are spelt Name.N and Name.N.Field on the wire (x-ota-style says so). */
+static void put_parameters(struct json_out *j, const struct field *table)
+{
+	json_key(j, "parameters");
+	json_array(j);
+	for (const struct field *f = table; f && f->name; f++) {
+		bool list = f->kind == FIELD_STRS || f->kind == FIELD_OBJS;
+
+		json_object(j);
+		json_put_string(j, "name", f->name);
+		json_put_string(j, "in", "query");
+		json_put_bool(j, "required", (f->flags & REQUIRED) != 0);
+		if (list)
+			json_put_string(j, "x-ota-style", f->kind == FIELD_STRS ? "Name.N" : "Name.N.Field");
+		if (f->alias)
+			json_put_string(j, "x-ota-alias", f->alias);
+		json_key(j, "schema");
+		put_schema(j, f);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void put_errors(struct json_out *j, const struct action *a)
+{
+	json_key(j, "x-ota-errors");
+	json_array(j);
+	for (const enum err *e = a->fails; e && *e != OK; e++) {
+		json_object(j);
+		json_put_string(j, "code", err_info(*e)->api_code);
+		json_put_int(j, "status", err_info(*e)->http_status);
+		json_put_string(j, "message", err_info(*e)->text);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void put_answer_member(struct json_out *j, const char *name, const char *type)
+{
+	json_key(j, name);
+	json_object(j);
+	json_put_string(j, "type", type);
+	json_object_end(j);
+}
+
+static void put_responses(struct json_out *j, const struct action *a)
+{
+	json_key(j, "responses");
+	json_object(j);
+	json_key(j, "200");
+	json_object(j);
+	json_put_string(j, "description", "Success, or a refusal by the business (Success false and a Code).");
+	json_key(j, "content");
+	json_object(j);
+	json_key(j, "application/json");
+	json_object(j);
+	json_key(j, "schema");
+	json_object(j);
+	json_put_string(j, "type", "object");
+	json_key(j, "properties");
+	json_object(j);
+	put_answer_member(j, "RequestId", "string");
+	put_answer_member(j, "Success", "boolean");
+	put_answer_member(j, "Code", "string");
+	put_answer_member(j, "ErrorMessage", "string");
+	for (const struct field *f = a->out; f && f->name; f++) {
+		json_key(j, f->name);
+		put_schema(j, f);
+	}
+	json_object_end(j);
+	json_key(j, "required");
+	json_array(j);
+	json_string(j, "RequestId");
+	json_string(j, "Success");
+	json_array_end(j);
+	json_object_end(j);
+	json_object_end(j);
+	json_object_end(j);
+	json_object_end(j);
+	json_key(j, "default");
+	json_object(j);
+	json_put_string(j, "$ref", "#/components/responses/GatewayError");
+	json_object_end(j);
+	json_object_end(j);
+}
+
+static void put_operation(struct json_out *j, const struct action *a)
+{
+	static const char *const roles[] = { "", "viewer", "operator", "admin" };
+
+	json_key(j, "post");
+	json_object(j);
+	json_put_string(j, "operationId", a->name);
+	json_put_string(j, "description", a->doc ? a->doc : "");
+	json_put_string(j, "x-ota-methods", a->methods ? a->methods : "GET POST");
+	json_put_string(j, "x-ota-effect", a->effect == WRITES ? "writes" : "reads");
+	json_put_string(j, "x-ota-role", roles[a->role]);
+	json_put_int(j, "x-ota-qps", a->qps);
+	put_parameters(j, a->in);
+	put_responses(j, a);
+	put_errors(j, a);
+	json_object_end(j);
+}
+
+static void put_gateway_error(struct json_out *j)
+{
+	static const char *const members[] = { "RequestId", "HostId", "Code", "ErrorMessage", "Message" };
+
+	json_key(j, "components");
+	json_object(j);
+	json_key(j, "responses");
+	json_object(j);
+	json_key(j, "GatewayError");
+	json_object(j);
+	json_put_string(j, "description", "Refused before the action ran.");
+	json_key(j, "content");
+	json_object(j);
+	json_key(j, "application/json");
+	json_object(j);
+	json_key(j, "schema");
+	json_object(j);
+	json_put_string(j, "type", "object");
+	json_key(j, "properties");
+	json_object(j);
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		put_answer_member(j, members[i], "string");
+	put_answer_member(j, "Success", "boolean");
+	for (int i = 0; i < 7; i++)
+		json_object_end(j);
+}
+
+void openapi_print(struct buf *out)
+{
+	struct arena arena;
+	struct json_out *j;
+
+	arena_init(&arena);
+	j = json_new(&arena, out);
+	json_object(j);
+	json_put_string(j, "openapi", "3.1.0");
+	json_key(j, "info");
+	json_object(j);
+	json_put_string(j, "title", "otad management API");
+	json_put_string(j, "version", "2018-01-20");
+	json_put_string(j, "description",
+			"RPC style: every action is a GET or POST of / with Action and Version as parameters or as "
+			"the headers x-acs-action and x-acs-version; the paths below name the actions.");
+	json_object_end(j);
+	json_key(j, "paths");
+	json_object(j);
+	for (size_t i = 0; actions[i]; i++) {
+		json_key(j, arena_printf(&arena, "/?Action=%s", actions[i]->name));
+		json_object(j);
+		put_operation(j, actions[i]);
+		json_object_end(j);
+	}
+	json_object_end(j);
+	put_gateway_error(j);
+	json_object_end(j);
+	arena_free(&arena);
+}
