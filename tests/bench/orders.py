@@ -46,7 +46,7 @@ big = api.product()
 names = DIR / "devices.csv"
 names.write_text("".join(f"bench{i:07d},{secrets.token_hex(16)}\n" for i in range(DEVICES)))
 begin = time.monotonic()
-otactl("device", "import", "--product", big, str(names))
+otactl("device", "import", big, str(names))
 print(f"import               {DEVICES} devices in {time.monotonic() - begin:.1f} s", flush=True)
 firmware = api.firmware(big)
 job, begin, answer = create(firmware, MaximumPerMinute=0)
