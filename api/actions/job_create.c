@@ -27,8 +27,10 @@ static const struct field tag_fields[] = {
 	     "Time limit of a task in minutes, from its first progress report. Absent: none.", \
 	     .flags = LATE, .min = 1, .max = 1440, .err = ERR_TIMEOUT)
 #define DELIVERY_FIELDS \
-	BOOL(struct job_in, need_push, "NeedPush", "Push to the devices (default), or only answer their requests."), \
-	BOOL(struct job_in, need_confirm, "NeedConfirm", "Tasks wait for ConfirmOTATask. Default: false."), \
+	BOOL(struct job_in, need_push, "NeedPush", "Push to the devices (default), or only answer their requests.", \
+	     .flags = OPTIONAL), \
+	BOOL(struct job_in, need_confirm, "NeedConfirm", "Tasks wait for ConfirmOTATask. Default: false.", \
+	     .flags = OPTIONAL), \
 	STR (struct job_in, download_protocol, "DownloadProtocol", \
 	     "HTTPS (default) or MQTT (packages of one file of at most 16 MB).", \
 	     .flags = LATE, .one_of = "HTTPS MQTT", .err = ERR_FORMAT), \
@@ -53,7 +55,7 @@ static const struct field static_in[] = {
 	     "SPECIFIC: the devices, without repetition, at most 200 (configurable); or use DnListFileUrl.",
 	     .flags = LATE, .alias = "TargetDeviceNames"),
 	STR (struct job_in, list_url, "DnListFileUrl",
-	     "SPECIFIC: FileUrl of GenerateDeviceNameListURL; or use TargetDeviceName."),
+	     "SPECIFIC: FileUrl of GenerateDeviceNameListURL; or use TargetDeviceName.", .flags = OPTIONAL),
 	STRS(struct job_in, src_versions, "SrcVersion",
 	     "ALL, GRAY: only devices of these versions; at most 10, without repetition.", .flags = LATE),
 	STR (struct job_in, gray_percent, "GrayPercent",
@@ -76,14 +78,15 @@ static const struct field static_in[] = {
 	     "1 (default): a device keeps its unfinished task; 2: the new task replaces one that is not in progress.",
 	     .flags = LATE, .one_of = "1 2", .err = ERR_OVERWRITE_MODE),
 	BOOL(struct job_in, multi_module, "MultiModuleMode",
-	     "A device may update several modules at once; not with OverwriteMode 2. Default: false."),
+	     "A device may update several modules at once; not with OverwriteMode 2. Default: false.",
+	     .flags = OPTIONAL),
 	DELIVERY_FIELDS,
 	FIELD_END
 };
 
 static const struct field created_fields[] = {
-	STR(struct created, job_id,     "JobId",     "The new job."),
-	STR(struct created, utc_create, "UtcCreate", "When it was created."),
+	STR(struct created, job_id,     "JobId",     "The new job.", .flags = OPTIONAL),
+	STR(struct created, utc_create, "UtcCreate", "When it was created.", .flags = OPTIONAL),
 	FIELD_END
 };
 static const struct field create_out[] = {

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ListOTATaskByJob. */
+#include "storage/task.h"
+
+#include "api/actions/show.h"
+#include "storage/job.h"
+
+#define PAGE_SIZE_DEFAULT 10
+#define ROWS_MAX 100000 /* CurrentPage * PageSize (api §6.1) */
+
+struct list_in {
+	const char *job_id, *status;
+	struct opt_int page, size;
+	struct str_list names;
+};
+struct task_out {
+	const char *task_id, *status, *desc, *progress, *timeout, *src_version, *dest_version, *job_id, *firmware_id;
+	const char *product_key, *product_name, *device_name, *iot_id, *utc_create, *utc_modified;
+};
+struct list_out {
+	struct opt_int page, size, pages, total;
+	struct obj_list data; /* of struct task_out */
+};
+
+/* clang-format off */
+static const struct field list_in[] = {
+	STR (struct list_in, job_id, "JobId", "The job.", .flags = REQUIRED),
+	STR (struct list_in, status, "TaskStatus", "Only tasks of this status.",
+	     .one_of = "CONFIRM QUEUED NOTIFIED IN_PROGRESS SUCCEEDED FAILED CANCELED", .err = ERR_TASK_STATUS),
+	INT (struct list_in, page, "CurrentPage", "Page, from 1; CurrentPage x PageSize is at most 100,000. Default: 1.",
+	     .flags = LATE, .min = 1, .max = ROWS_MAX, .err = ERR_PAGE_PARAMS),
+	INT (struct list_in, size, "PageSize", "Tasks on a page, 1 to 100. Default: 10.",
+	     .flags = LATE, .min = 1, .max = 100, .err = ERR_PAGE_PARAMS),
+	STRS(struct list_in, names, "DeviceNames", "Only tasks of these devices, at most 50; then there are no pages.",
+	     .max_items = 50),
+	FIELD_END
+};
+static const struct field task_out[] = {
+	STR(struct task_out, task_id,      "TaskId",      "The task.", .flags = OPTIONAL),
+	STR(struct task_out, status,       "TaskStatus",  "CONFIRM, QUEUED, NOTIFIED, IN_PROGRESS, SUCCEEDED, FAILED or CANCELED.", .flags = OPTIONAL),
+	STR(struct task_out, desc,         "TaskDesc",    "Why it failed or was canceled; empty otherwise.", .flags = OPTIONAL),
+	STR(struct task_out, progress,     "Progress",    "Percent, \"0.00\" to \"100.00\".", .flags = OPTIONAL),
+	STR(struct task_out, timeout,      "Timeout",     "TimeoutInMinutes of the job; empty: none.", .flags = OPTIONAL),
+	STR(struct task_out, src_version,  "SrcVersion",  "Version before the update; empty: never reported.", .flags = OPTIONAL),
+	STR(struct task_out, dest_version, "DestVersion", "Version that the package brings.", .flags = OPTIONAL),
+	STR(struct task_out, job_id,       "JobId",       "The job.", .flags = OPTIONAL),
+	STR(struct task_out, firmware_id,  "FirmwareId",  "The package.", .flags = OPTIONAL),
+	STR(struct task_out, product_key,  "ProductKey",  "The product.", .flags = OPTIONAL),
+	STR(struct task_out, product_name, "ProductName", "Its name.", .flags = OPTIONAL),
+	STR(struct task_out, device_name,  "DeviceName",  "The device.", .flags = OPTIONAL),
+	STR(struct task_out, iot_id,       "IotId",       "Its id.", .flags = OPTIONAL),
+	STR(struct task_out, utc_create,   "UtcCreate",   "When the task was created.", .flags = OPTIONAL),
+	STR(struct task_out, utc_modified, "UtcModified", "Last change.", .flags = OPTIONAL),
+	FIELD_END
+};
+static const struct field list_out[] = {
+	INT (struct list_out, page,  "CurrentPage", "This page.", .flags = OPTIONAL),
+	INT (struct list_out, size,  "PageSize",    "As asked for.", .flags = OPTIONAL),
+	INT (struct list_out, pages, "PageCount",   "Pages in all.", .flags = OPTIONAL),
+	INT (struct list_out, total, "Total",       "Tasks in all.", .flags = OPTIONAL),
+	OBJS(struct list_out, data,  "Data",        "Tasks in order of creation.", .item = "SimpleOTATaskInfo",
+	     .of = task_out, .of_size = sizeof(struct task_out)),
+	FIELD_END
+};
+static const enum err list_fails[] = { ERR_JOB_ID, ERR_TASK_STATUS, ERR_PAGE_PARAMS, ERR_LIST_TOO_LONG, OK };
+/* clang-format on */
+
+static struct task_out show_task(struct arena *a, const struct job_view *v, const struct task_row *t)
+{
+	return (struct task_out){
+		.task_id = show_id(a, ID_TASK, v->job.id, t->seq),
+		.status = task_state_name(t->state),
+		.desc = t->desc,
+		.progress = arena_printf(a, "%d.00", t->progress),
+		.timeout = v->job.timeout_min == JOB_UNSET ? "" : arena_printf(a, "%lld", (long long)v->job.timeout_min),
+		.src_version = t->src_version,
+		.dest_version = v->dest_version,
+		.job_id = show_id(a, ID_JOB, v->job.id, 0),
+		.firmware_id = show_id(a, ID_FIRMWARE, v->job.firmware_id, 0),
+		.product_key = v->product_key,
+		.product_name = v->product_name,
+		.device_name = t->device_name,
+		.iot_id = show_id(a, ID_DEVICE, t->device_id, 0),
+		.utc_create = show_utc(a, t->created_ms),
+		.utc_modified = show_utc(a, t->modified_ms),
+	};
+}
+
+static struct obj_list show_tasks(struct arena *a, const struct job_view *v, const struct task_row *tasks, size_t n)
+{
+	struct task_out *shown = ARENA_ARRAY(a, n, struct task_out);
+
+	for (size_t i = 0; i < n; i++)
+		shown[i] = show_task(a, v, &tasks[i]);
+	return (struct obj_list){ .n = n, .v = shown };
+}
+
+/* All tasks of the named devices make one page. */
+static enum err list_named(struct call *c, const struct list_in *in, const struct job_view *v, enum task_state state,
+			   struct list_out *out)
+{
+	const struct task_row *tasks;
+	size_t n;
+
+	TRY(store_task_of_names(c->db, v->job.id, state, v->job.product_id, in->names.v, in->names.n, &tasks, &n));
+	*out = (struct list_out){
+		.page = show_int(1),
+		.size = show_int((int64_t)in->names.n),
+		.pages = show_int(n > 0),
+		.total = show_int((int64_t)n),
+		.data = show_tasks(c->arena, v, tasks, n),
+	};
+	return OK;
+}
+
+static enum err list_page(struct call *c, const struct list_in *in, const struct job_view *v, enum task_state state,
+			  struct list_out *out)
+{
+	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_SIZE_DEFAULT, total;
+	const struct task_row *tasks = NULL;
+	size_t n;
+
+	TRY(field_check(list_in, in, "CurrentPage", c->error));
+	TRY(field_check(list_in, in, "PageSize", c->error));
+	if (page * size > ROWS_MAX)
+		return fail_param(c->error, ERR_PAGE_PARAMS, NULL);
+	TRY(store_task_page(c->db, v->job.id, state, (page - 1) * size, size, &tasks, &n, &total));
+	*out = (struct list_out){
+		.page = show_int(page),
+		.size = show_int(size),
+		.pages = show_page_count(total, size),
+		.total = show_int(total),
+		.data = show_tasks(c->arena, v, tasks, n),
+	};
+	return OK;
+}
+
+static enum err list_run(struct call *c, const void *in_, void *out)
+{
+	const struct list_in *in = in_;
+	enum task_state state = in->status ? task_state_parse(in->status) : TASK_NONE;
+	struct job_view v;
+	int64_t id;
+	enum err e;
+
+	if (!id_parse(ID_JOB, in->job_id, &id, NULL))
+		return fail_param(c->error, ERR_JOB_ID, NULL);
+	e = store_job_get(c->db, c->account_id, id, &v);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(c->error, ERR_JOB_ID, NULL);
+	TRY(e);
+	return in->names.n > 0 ? list_named(c, in, &v, state, out) : list_page(c, in, &v, state, out);
+}
+
+const struct action action_ListOTATaskByJob = {
+	.name = "ListOTATaskByJob",
+	.effect = READS,
+	.role = ROLE_VIEWER,
+	.qps = 10,
+	.methods = "GET POST",
+	.doc = "Lists the tasks of a job.",
+	.in = list_in,
+	.out = list_out,
+	.in_size = sizeof(struct list_in),
+	.out_size = sizeof(struct list_out),
+	.run = list_run,
+	.fails = list_fails,
+};

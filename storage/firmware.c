@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/firmware.h"
+
+#include <string.h>
+
+enum err store_firmware_lock_account(struct db *db, int64_t account_id)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	return db_run(db, S_firmware_lock_account, &a, NULL);
+}
+
+enum err store_firmware_check(struct db *db, const struct firmware *f, int64_t limit)
+{
+	struct rows *r;
+	struct args a;
+	enum err e = OK;
+
+	args_init(&a, db);
+	arg_int(&a, f->account_id);
+	arg_int(&a, f->product_id);
+	arg_text(&a, f->name);
+	arg_text(&a, f->module);
+	arg_int(&a, f->differential);
+	arg_text(&a, f->src_version);
+	arg_text(&a, f->dest_version);
+	TRY(db_one(db, S_firmware_check, &a, &r));
+	if (!row_bool(r, 0, C_firmware_check_module_there))
+		e = ERR_MODULE_NOT_FOUND;
+	else if (row_bool(r, 0, C_firmware_check_name_taken))
+		e = ERR_FIRMWARE_NAME_EXISTS;
+	else if (row_bool(r, 0, C_firmware_check_version_taken))
+		e = ERR_FIRMWARE_VERSION_EXISTS;
+	else if (limit > 0 && row_int(r, 0, C_firmware_check_count) >= limit)
+		e = ERR_FIRMWARE_COUNT;
+	return e == OK ? OK : fail_param(db_error(db), e, NULL);
+}
+
+static enum err files_insert(struct db *db, const struct firmware *f)
+{
+	const char *key[FIRMWARE_FILES_MAX], *name[FIRMWARE_FILES_MAX], *md5[FIRMWARE_FILES_MAX];
+	const char *sha256[FIRMWARE_FILES_MAX];
+	int64_t size[FIRMWARE_FILES_MAX];
+	struct args a;
+
+	ensure(f->n_files >= 1 && f->n_files <= FIRMWARE_FILES_MAX);
+	for (size_t i = 0; i < f->n_files; i++) {
+		key[i] = f->files[i].object_key;
+		name[i] = f->files[i].name;
+		size[i] = f->files[i].size;
+		md5[i] = f->files[i].md5;
+		sha256[i] = f->files[i].sha256;
+	}
+	args_init(&a, db);
+	arg_int(&a, f->id);
+	arg_texts(&a, key, f->n_files);
+	arg_texts(&a, name, f->n_files);
+	arg_ints(&a, size, f->n_files);
+	arg_texts(&a, md5, f->n_files);
+	arg_texts(&a, sha256, f->n_files);
+	return db_run(db, S_firmware_files_insert, &a, NULL);
+}
+
+enum err store_firmware_create(struct db *db, struct firmware *f)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, f->account_id);
+	arg_int(&a, f->product_id);
+	arg_text(&a, f->name);
+	arg_text(&a, f->description);
+	arg_int(&a, f->differential);
+	arg_text(&a, f->module);
+	arg_text(&a, f->src_version);
+	arg_text(&a, f->dest_version);
+	arg_text(&a, f->sha256 ? "SHA256" : "MD5");
+	arg_int(&a, f->status);
+	arg_text(&a, f->udi);
+	arg_int(&a, f->created_ms);
+	TRY(db_one(db, S_firmware_insert, &a, &r));
+	f->id = row_int(r, 0, C_firmware_insert_id);
+	return files_insert(db, f);
+}
+
+static enum err files_get(struct db *db, struct firmware *f)
+{
+	struct firmware_file *files;
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, f->id);
+	TRY(db_run(db, S_firmware_files, &a, &r));
+	files = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct firmware_file);
+	for (int i = 0; i < rows_count(r); i++)
+		files[i] = (struct firmware_file){
+			.object_key = row_text(r, i, C_firmware_files_object_key),
+			.name = row_text(r, i, C_firmware_files_name),
+			.size = row_int(r, i, C_firmware_files_size),
+			.md5 = row_text(r, i, C_firmware_files_md5),
+			.sha256 = row_text(r, i, C_firmware_files_sha256),
+		};
+	f->files = files;
+	f->n_files = (size_t)rows_count(r);
+	return OK;
+}
+
+/* VerifyProgress: 0 before a verification, 100 after it, whatever it showed (api §10.1). */
+static int verify_percent(enum firmware_status status, int64_t ended, int64_t total)
+{
+	if (status == FIRMWARE_VERIFIED || status == FIRMWARE_VERIFY_FAILED)
+		return 100;
+	return status == FIRMWARE_VERIFYING && total > 0 ? (int)(100 * ended / total) : 0;
+}
+
+enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_id, struct firmware *ret)
+{
+	struct rows *r;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, account_id);
+	e = db_one(db, S_firmware_get, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL);
+	TRY(e);
+	*ret = (struct firmware){
+		.id = firmware_id,
+		.account_id = account_id,
+		.product_id = row_int(r, 0, C_firmware_get_product_id),
+		.name = row_text(r, 0, C_firmware_get_name),
+		.description = row_text(r, 0, C_firmware_get_description),
+		.differential = row_int(r, 0, C_firmware_get_type) == 1,
+		.module = row_text(r, 0, C_firmware_get_module),
+		.src_version = row_text(r, 0, C_firmware_get_src_version),
+		.dest_version = row_text(r, 0, C_firmware_get_dest_version),
+		.sha256 = strcmp(row_text(r, 0, C_firmware_get_sign_method), "SHA256") == 0,
+		.status = (enum firmware_status)row_int(r, 0, C_firmware_get_status),
+		.udi = row_text(r, 0, C_firmware_get_udi),
+		.created_ms = row_int(r, 0, C_firmware_get_created_ms),
+		.modified_ms = row_int(r, 0, C_firmware_get_modified_ms),
+		.product_key = row_text(r, 0, C_firmware_get_product_key),
+		.product_name = row_text(r, 0, C_firmware_get_product_name),
+	};
+	ret->verify_percent =
+		verify_percent(ret->status, row_int(r, 0, C_firmware_get_ended), row_int(r, 0, C_firmware_get_total));
+	return files_get(db, ret);
+}
+
+static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, int64_t firmware_id)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, account_id);
+	e = db_one(db, s, &a, NULL);
+	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL) : e;
+}
+
+enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id)
+{
+	return firmware_must(db, S_firmware_owned, account_id, firmware_id);
+}
+
+enum err store_firmware_delete(struct db *db, int64_t account_id, int64_t firmware_id, utc_ms now)
+{
+	struct rows *r;
+	struct args a;
+
+	TRY(firmware_must(db, S_firmware_lock, account_id, firmware_id));
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	TRY(db_one(db, S_firmware_busy, &a, &r));
+	if (row_bool(r, 0, C_firmware_busy_busy))
+		return fail_param(db_error(db), ERR_FIRMWARE_DELETE, NULL);
+	arg_int(&a, now);
+	return db_run(db, S_firmware_delete, &a, NULL);
+}
+
+enum err store_firmware_object_used(struct db *db, const char *object_key, bool *ret)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_text(&a, object_key);
+	TRY(db_one(db, S_firmware_object_used, &a, &r));
+	*ret = row_bool(r, 0, C_firmware_object_used_used);
+	return OK;
+}
