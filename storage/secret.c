@@ -28,21 +28,21 @@ static enum err read_private(int fd, const char *path, char *out, struct error *
 	ssize_t n;
 
 	if (fstat(fd, &st) != 0)
-		return fail(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
+		return fail(e, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
 		return fail(e, ERR_CONFIG, "%s: not a regular file", path);
 	if (st.st_mode & (S_IRWXG | S_IRWXO))
 		return fail(e, ERR_CONFIG, "%s: group or others may use this file; chmod it to 0600", path);
 	n = read(fd, out, KEY_FILE_MAX);
 	if (n < 0)
-		return fail(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
+		return fail(e, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
 	out[n] = '\0';
 	return OK;
 }
 
 enum err master_key_load(const char *path, struct seal_key *ret, struct error *e)
 {
-	const char *env = getenv("OTAD_MASTER_KEY");
+	const char *env = getenv("OTAD_MASTER_KEY"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
 	char text[KEY_FILE_MAX + 1];
 	enum err err;
 	int fd;
@@ -51,7 +51,7 @@ enum err master_key_load(const char *path, struct seal_key *ret, struct error *e
 		return parse_key(env, "OTAD_MASTER_KEY", ret, e);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return fail(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
+		return fail(e, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
 	err = read_private(fd, path, text, e);
 	(void)close(fd);
 	if (err == OK)
