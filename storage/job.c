@@ -109,7 +109,9 @@ enum err store_job_candidate(struct db *db, const struct job *j, const struct jo
 	if (group)
 		arg_int(&a, j->group_id);
 	arg_int(&a, j->created_ms);
-	e = db_one(db, group ? S_job_group_candidate : S_job_candidate, &a, NULL);
+	e = db_one(db, group ? S_job_group_candidate : S_job_candidate_near, &a, NULL);
+	if (e == ERR_NOT_FOUND && !group)
+		e = db_one(db, S_job_candidate, &a, NULL);
 	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_NO_DEVICE, NULL) : e;
 }
 
