@@ -35,4 +35,38 @@
 /* otad keeps its messages below this. */
 #define LINK_MESSAGE_MAX 32768
 
+#include "engine/base/buf.h"
+
+enum link_verb {
+	LINK_NONE,
+	LINK_HELLO,
+	LINK_CRED_BEGIN,
+	LINK_CRED,
+	LINK_CRED_DEL,
+	LINK_CRED_END,
+	LINK_CRED_POS,
+	LINK_PRESENCE,
+	LINK_STATE,
+	LINK_ON,
+	LINK_OFF,
+	LINK_SNAP_BEGIN,
+	LINK_SNAP,
+	LINK_SNAP_END,
+	LINK_BEAT,
+};
+
+/* One line; the members that its verb has are set. Texts are never NULL where the verb has them. */
+struct link_line {
+	enum link_verb verb;
+	int64_t boot, seq, conn, position, count; /* count: <online> or <count> */
+	const char *pk, *dn, *secret, *ip;
+};
+
+/* Appends the line with its LF. A text with TAB or LF, or a line above LINK_LINE_MAX, is a bug. */
+void link_add(struct buf *to, const struct link_line *l);
+/* Parses one line without its LF; texts point into `line`, which is cut up. false: not a line of ours. */
+bool link_parse(char *line, struct link_line *ret);
+/* Cuts the next line out of a message: returns it NUL-terminated and moves *rest behind it; NULL at the end. */
+char *link_next(char **rest);
+
 #endif
