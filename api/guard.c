@@ -128,8 +128,11 @@ static enum err header_line(const struct line *l, const struct guard_limits *lim
 			return ERR_BAD_REQUEST;
 		f->has_host = true;
 	}
-	if (name_is(l, name_len, "Expect"))
-		ret->expect_continue = end - v == 12 && strncasecmp(v, "100-continue", 12) == 0;
+	if (name_is(l, name_len, "Expect")) {
+		if (end - v != 12 || strncasecmp(v, "100-continue", 12) != 0)
+			return ERR_BAD_REQUEST;
+		ret->expect_continue = true;
+	}
 	return OK;
 }
 
