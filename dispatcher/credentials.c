@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatcher/credentials.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+#include "engine/brokerlink.h"
+#include "storage/credential.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define BATCH 500
+#define PAGE 1000
+#define POLL_MS 100
+#define SEND_MS 5000
+#define STATE_MS 2000 /* the broker's answer to hello; then it is asked again */
+
+struct credentials {
+	struct credentials_options opt;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards the next six; taken alone */
+	pthread_cond_t changed;
+	bool woken, stopping, state_new, synced;
+	int64_t state_position;
+	/* the feed's thread only */
+	struct db *db;
+	struct arena arena;
+	struct error error;
+	struct buf out;
+	int64_t connection;    /* the one that synced speaks of */
+	int64_t hello_boot_ms; /* when it was asked how far it is; 0: not yet */
+};
+
+static void begin(struct credentials *c)
+{
+	arena_reset(&c->arena);
+	error_init(&c->error, &c->arena);
+	db_begin_work(c->db, &c->arena, &c->error);
+}
+
+static void set_synced(struct credentials *c, bool synced)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->synced = synced;
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+static enum err flush(struct credentials *c)
+{
+	enum err e;
+
+	if (c->out.len == 0)
+		return OK;
+	ensure(!c->out.overflow);
+	e = c->opt.send(c->opt.ctx, c->out.data, c->out.len, SEND_MS);
+	buf_clear(&c->out);
+	return e;
+}
+
+/* Adds a line, and sends what is there first if the message would become too long. */
+static enum err add(struct credentials *c, const struct link_line *l)
+{
+	if (c->out.len + LINK_LINE_MAX > LINK_MESSAGE_MAX)
+		TRY(flush(c));
+	link_add(&c->out, l);
+	return OK;
+}
+
+static enum err add_credential(struct credentials *c, const struct credential *k)
+{
+	struct link_line l = { .verb = k->secret ? LINK_CRED : LINK_CRED_DEL, .pk = k->product_key,
+			       .dn = k->device_name, .secret = k->secret };
+
+	return add(c, &l);
+}
+
+/* Positions grow by the clock, so that a database restored from a backup never meets an old one again. */
+static enum err next_position(struct credentials *c, int64_t *ret)
+{
+	int64_t position;
+
+	TRY(store_credential_position(c->db, c->opt.shard, &position));
+	*ret = i64_max(position + 1, clock_now());
+	return OK;
+}
+
+/* Hands over the oldest changes; *ret_n: how many. */
+static enum err deliver_changes(struct credentials *c, size_t *ret_n)
+{
+	struct link_line end = { .verb = LINK_CRED_POS };
+	struct credential *list;
+	int64_t *ids;
+	size_t n;
+
+	begin(c);
+	TRY(store_credential_changes(c->db, c->opt.master, BATCH, &list, &n));
+	*ret_n = n;
+	if (n == 0)
+		return OK;
+	TRY(next_position(c, &end.position));
+	ids = ARENA_ARRAY(&c->arena, n, int64_t);
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = list[i].id;
+		TRY(add_credential(c, &list[i]));
+	}
+	TRY(add(c, &end));
+	TRY(flush(c));
+	TRY(store_credential_delivered(c->db, c->opt.shard, ids, n, end.position));
+	metric_add(M_CREDENTIALS_SENT, (int64_t)n);
+	return OK;
+}
+
+/* The full set, by pages. Changes made meanwhile stand in the outbox and follow. */
+static enum err deliver_all(struct credentials *c)
+{
+	struct link_line mark = { .verb = LINK_CRED_BEGIN };
+	struct credential *list;
+	int64_t after = 0, total = 0;
+	size_t n;
+
+	begin(c);
+	TRY(next_position(c, &mark.position));
+	TRY(add(c, &mark));
+	do {
+		begin(c);
+		TRY(store_credential_page(c->db, c->opt.master, after, PAGE, &list, &n));
+		for (size_t i = 0; i < n; i++) {
+			after = list[i].id;
+			if (list[i].secret)
+				TRY(add_credential(c, &list[i]));
+		}
+		total += (int64_t)n;
+		TRY(flush(c));
+	} while (n == PAGE);
+	mark.verb = LINK_CRED_END;
+	TRY(add(c, &mark));
+	TRY(flush(c));
+	begin(c);
+	TRY(store_credential_delivered(c->db, c->opt.shard, NULL, 0, mark.position));
+	log_event(EV_CREDENTIALS_SNAPSHOT, LINT("devices", total));
+	metric_add(M_CREDENTIALS_SENT, total);
+	return OK;
+}
+
+/* Asks a broker that was connected anew how far it is, and brings it up to date. */
+static enum err synchronize(struct credentials *c)
+{
+	static const char hello[] = "hello\n";
+	int64_t position, wanted;
+	bool answered;
+
+	(void)pthread_mutex_lock(&c->lock);
+	answered = c->state_new && c->hello_boot_ms != 0;
+	position = c->state_position;
+	if (answered)
+		c->state_new = false;
+	(void)pthread_mutex_unlock(&c->lock);
+	if (!answered) {
+		if (c->hello_boot_ms != 0 && clock_boot_ms() < c->hello_boot_ms + STATE_MS)
+			return OK;
+		c->hello_boot_ms = clock_boot_ms();
+		return c->opt.send(c->opt.ctx, hello, sizeof hello - 1, SEND_MS);
+	}
+	begin(c);
+	TRY(store_credential_position(c->db, c->opt.shard, &wanted));
+	if (position == 0 || position != wanted)
+		TRY(deliver_all(c));
+	set_synced(c, true);
+	return OK;
+}
+
+/* One round; true when there is more to do at once. */
+static bool work(struct credentials *c)
+{
+	int64_t connection = c->opt.may_run(c->opt.ctx) ? c->opt.connection(c->opt.ctx) : 0;
+	size_t n = 0;
+	enum err e;
+
+	if (connection != c->connection) {
+		set_synced(c, false);
+		c->connection = connection;
+		c->hello_boot_ms = 0;
+	}
+	if (connection == 0)
+		return false;
+	buf_clear(&c->out);
+	e = credentials_synced(c) ? deliver_changes(c, &n) : synchronize(c);
+	if (e != OK) {
+		log_limited(EV_CREDENTIALS_FAILED, LSTR("why", err_info(e)->name));
+		set_synced(c, false); /* part of it may have gone out: ask again how far it is */
+		c->hello_boot_ms = 0;
+	}
+	return e == OK && n == BATCH;
+}
+
+static bool wait_for_work(struct credentials *c)
+{
+	struct timespec until;
+	bool go_on;
+	int rc = 0;
+
+	ensure(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+	until.tv_nsec += POLL_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	(void)pthread_mutex_lock(&c->lock);
+	while (!c->woken && !c->stopping && rc == 0)
+		rc = pthread_cond_timedwait(&c->changed, &c->lock, &until);
+	c->woken = false;
+	go_on = !c->stopping;
+	(void)pthread_mutex_unlock(&c->lock);
+	return go_on;
+}
+
+static void *credentials_run(void *arg)
+{
+	struct credentials *c = arg;
+
+	do {
+		while (work(c))
+			;
+	} while (wait_for_work(c));
+	return NULL;
+}
+
+struct credentials *credentials_start(const struct credentials_options *o)
+{
+	struct credentials *c = calloc(1, sizeof *c);
+	struct db_options db = { .conninfo = o->config->database, .statement_ms = (int)o->config->database_timeout_ms,
+				 .connect_ms = 5000, .name = "otad credentials" };
+	pthread_condattr_t attr;
+
+	ensure(c != NULL);
+	c->opt = *o;
+	c->db = db_new(&db);
+	arena_init(&c->arena);
+	buf_init(&c->out, LINK_MESSAGE_MAX);
+	ensure(pthread_mutex_init(&c->lock, NULL) == 0);
+	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	ensure(pthread_cond_init(&c->changed, &attr) == 0);
+	(void)pthread_condattr_destroy(&attr);
+	ensure(pthread_create(&c->thread, NULL, credentials_run, c) == 0);
+	return c;
+}
+
+void credentials_wake(struct credentials *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->woken = true;
+	(void)pthread_cond_signal(&c->changed);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+void credentials_state(struct credentials *c, int64_t position)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->state_new = true;
+	c->state_position = position;
+	c->woken = true;
+	(void)pthread_cond_signal(&c->changed);
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+bool credentials_synced(struct credentials *c)
+{
+	bool synced;
+
+	(void)pthread_mutex_lock(&c->lock);
+	synced = c->synced;
+	(void)pthread_mutex_unlock(&c->lock);
+	return synced;
+}
+
+void credentials_stop(struct credentials *c)
+{
+	if (!c)
+		return;
+	(void)pthread_mutex_lock(&c->lock);
+	c->stopping = true;
+	(void)pthread_cond_signal(&c->changed);
+	(void)pthread_mutex_unlock(&c->lock);
+	(void)pthread_join(c->thread, NULL);
+	db_free(c->db);
+	arena_free(&c->arena);
+	buf_free(&c->out);
+	(void)pthread_mutex_destroy(&c->lock);
+	(void)pthread_cond_destroy(&c->changed);
+	free(c);
+}
