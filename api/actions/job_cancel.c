@@ -7,7 +7,7 @@
 #include "storage/job.h"
 #include "storage/job_end.h"
 
-#include <time.h>
+#include <poll.h>
 
 #define FLIGHT_MS 1000
 #define FLIGHT_POLL_MS 5
@@ -48,17 +48,21 @@ static enum err await_flight(struct call *c, void *arg)
 {
 	const int64_t *job_id = arg;
 	int64_t until = clock_boot_ms() + FLIGHT_MS;
-	const struct timespec pause = { .tv_nsec = FLIGHT_POLL_MS * 1000000L };
-	bool in_flight;
+	bool in_flight = true;
 
 	c->env->wake_engine(c->env->wake_ctx);
 	c->env->wake_maker(c->env->wake_ctx);
-	for (;;) {
-		TRY(store_job_in_flight(c->db, *job_id, &in_flight));
-		if (!in_flight || clock_boot_ms() >= until)
+	db_set_deadline(c->db, FLIGHT_MS);
+	while (clock_boot_ms() < until) {
+		if (store_job_in_flight(c->db, *job_id, &in_flight) != OK) {
+			error_clear(c->error); /* the cancel is committed: this is no error of the call */
 			return OK;
-		(void)nanosleep(&pause, NULL);
+		}
+		if (!in_flight)
+			return OK;
+		(void)poll(NULL, 0, FLIGHT_POLL_MS);
 	}
+	return OK;
 }
 
 /* May this be cancelled? The job is locked. */
