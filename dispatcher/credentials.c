@@ -4,12 +4,11 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/base/waker.h"
 #include "engine/brokerlink.h"
 #include "storage/credential.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define BATCH 500
 #define PAGE 1000
@@ -19,10 +18,9 @@
 
 struct credentials {
 	struct credentials_options opt;
-	pthread_t thread;
-	pthread_mutex_t lock; /* guards the next six; taken alone */
-	pthread_cond_t changed;
-	bool woken, stopping, state_new, synced;
+	struct waker waker;
+	pthread_mutex_t lock; /* guards the next three; taken alone */
+	bool state_new, synced;
 	int64_t state_position;
 	/* the feed's thread only */
 	struct db *db;
@@ -195,27 +193,6 @@ static bool work(struct credentials *c)
 	return e == OK && n == BATCH;
 }
 
-static bool wait_for_work(struct credentials *c)
-{
-	struct timespec until;
-	bool go_on;
-	int rc = 0;
-
-	ensure(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-	until.tv_nsec += POLL_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	(void)pthread_mutex_lock(&c->lock);
-	while (!c->woken && !c->stopping && rc == 0)
-		rc = pthread_cond_timedwait(&c->changed, &c->lock, &until);
-	c->woken = false;
-	go_on = !c->stopping;
-	(void)pthread_mutex_unlock(&c->lock);
-	return go_on;
-}
-
 static void *credentials_run(void *arg)
 {
 	struct credentials *c = arg;
@@ -223,7 +200,7 @@ static void *credentials_run(void *arg)
 	do {
 		while (work(c))
 			;
-	} while (wait_for_work(c));
+	} while (waker_wait(&c->waker, POLL_MS));
 	return NULL;
 }
 
@@ -232,7 +209,6 @@ struct credentials *credentials_start(const struct credentials_options *o)
 	struct credentials *c = calloc(1, sizeof *c);
 	struct db_options db = { .conninfo = o->config->database, .statement_ms = (int)o->config->database_timeout_ms,
 				 .connect_ms = 5000, .name = "otad credentials" };
-	pthread_condattr_t attr;
 
 	ensure(c != NULL);
 	c->opt = *o;
@@ -240,19 +216,13 @@ struct credentials *credentials_start(const struct credentials_options *o)
 	arena_init(&c->arena);
 	buf_init(&c->out, LINK_MESSAGE_MAX);
 	ensure(pthread_mutex_init(&c->lock, NULL) == 0);
-	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	ensure(pthread_cond_init(&c->changed, &attr) == 0);
-	(void)pthread_condattr_destroy(&attr);
-	ensure(pthread_create(&c->thread, NULL, credentials_run, c) == 0);
+	waker_start(&c->waker, credentials_run, c);
 	return c;
 }
 
 void credentials_wake(struct credentials *c)
 {
-	(void)pthread_mutex_lock(&c->lock);
-	c->woken = true;
-	(void)pthread_cond_signal(&c->changed);
-	(void)pthread_mutex_unlock(&c->lock);
+	waker_wake(&c->waker);
 }
 
 void credentials_state(struct credentials *c, int64_t position)
@@ -260,9 +230,8 @@ void credentials_state(struct credentials *c, int64_t position)
 	(void)pthread_mutex_lock(&c->lock);
 	c->state_new = true;
 	c->state_position = position;
-	c->woken = true;
-	(void)pthread_cond_signal(&c->changed);
 	(void)pthread_mutex_unlock(&c->lock);
+	waker_wake(&c->waker);
 }
 
 bool credentials_synced(struct credentials *c)
@@ -279,15 +248,10 @@ void credentials_stop(struct credentials *c)
 {
 	if (!c)
 		return;
-	(void)pthread_mutex_lock(&c->lock);
-	c->stopping = true;
-	(void)pthread_cond_signal(&c->changed);
-	(void)pthread_mutex_unlock(&c->lock);
-	(void)pthread_join(c->thread, NULL);
+	waker_stop(&c->waker);
 	db_free(c->db);
 	arena_free(&c->arena);
 	buf_free(&c->out);
 	(void)pthread_mutex_destroy(&c->lock);
-	(void)pthread_cond_destroy(&c->changed);
 	free(c);
 }

@@ -4,11 +4,10 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/base/waker.h"
 #include "storage/making.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define CHUNK_ROWS 4000         /* about 100 ms: the longest that a call may wait for a job's lock */
 #define ORDER_ROWS 5000
@@ -16,11 +15,7 @@
 #define CHOOSE_DEADLINE_MS 600000
 
 struct maker {
-	pthread_t thread;
-	pthread_mutex_t lock; /* guards woken, stopping; taken alone */
-	pthread_cond_t changed;
-	bool woken, stopping;
-	const struct config *config;
+	struct waker waker;
 	bool (*may_run)(void *ctx);
 	void (*made)(void *ctx);
 	void *ctx;
@@ -28,16 +23,6 @@ struct maker {
 	struct arena arena;
 	struct error error;
 };
-
-static bool stopping(struct maker *m)
-{
-	bool s;
-
-	(void)pthread_mutex_lock(&m->lock);
-	s = m->stopping;
-	(void)pthread_mutex_unlock(&m->lock);
-	return s;
-}
 
 static void begin(struct maker *m)
 {
@@ -58,7 +43,7 @@ static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
 		if (*ret_job != 0 && job.job_id != *ret_job)
 			return OK;
 		*ret_job = job.job_id;
-		if (!m->may_run(m->ctx) || stopping(m))
+		if (!m->may_run(m->ctx) || waker_stopping(&m->waker))
 			return ERR_UNAVAILABLE;
 		if (job.making == MAKING_CHOOSE) {
 			db_set_deadline(m->db, CHOOSE_DEADLINE_MS);
@@ -99,35 +84,13 @@ static bool write_order(struct maker *m)
 {
 	enum err e;
 
-	if (!m->may_run(m->ctx) || stopping(m))
+	if (!m->may_run(m->ctx) || waker_stopping(&m->waker))
 		return false;
 	begin(m);
 	e = store_order_write(m->db, ORDER_ROWS);
 	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DB_RETRY)
 		log_limited(EV_ORDER_FAILED, LSTR("why", error_text(&m->error)));
 	return e == OK;
-}
-
-/* Waits for a wake or the poll; false when it is time to stop. */
-static bool wait_for_work(struct maker *m)
-{
-	struct timespec until;
-	bool go_on;
-	int rc = 0;
-
-	ensure(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-	until.tv_nsec += POLL_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	(void)pthread_mutex_lock(&m->lock);
-	while (!m->woken && !m->stopping && rc == 0)
-		rc = pthread_cond_timedwait(&m->changed, &m->lock, &until);
-	m->woken = false;
-	go_on = !m->stopping;
-	(void)pthread_mutex_unlock(&m->lock);
-	return go_on;
 }
 
 static void *maker_run(void *arg)
@@ -137,7 +100,7 @@ static void *maker_run(void *arg)
 	do {
 		while (m->may_run(m->ctx) && (make_jobs(m) || write_order(m)))
 			;
-	} while (wait_for_work(m));
+	} while (waker_wait(&m->waker, POLL_MS));
 	return NULL;
 }
 
@@ -146,43 +109,28 @@ struct maker *maker_start(const struct config *c, bool (*may_run)(void *ctx), vo
 	struct maker *m = calloc(1, sizeof *m);
 	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms, .connect_ms = 5000,
 				.name = "otad maker" };
-	pthread_condattr_t attr;
 
 	ensure(m != NULL);
-	m->config = c;
 	m->may_run = may_run;
 	m->made = made;
 	m->ctx = ctx;
 	m->db = db_new(&o);
 	arena_init(&m->arena);
-	ensure(pthread_mutex_init(&m->lock, NULL) == 0);
-	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	ensure(pthread_cond_init(&m->changed, &attr) == 0);
-	(void)pthread_condattr_destroy(&attr);
-	ensure(pthread_create(&m->thread, NULL, maker_run, m) == 0);
+	waker_start(&m->waker, maker_run, m);
 	return m;
 }
 
 void maker_wake(struct maker *m)
 {
-	(void)pthread_mutex_lock(&m->lock);
-	m->woken = true;
-	(void)pthread_cond_signal(&m->changed);
-	(void)pthread_mutex_unlock(&m->lock);
+	waker_wake(&m->waker);
 }
 
 void maker_stop(struct maker *m)
 {
 	if (!m)
 		return;
-	(void)pthread_mutex_lock(&m->lock);
-	m->stopping = true;
-	(void)pthread_cond_signal(&m->changed);
-	(void)pthread_mutex_unlock(&m->lock);
-	(void)pthread_join(m->thread, NULL);
+	waker_stop(&m->waker);
 	db_free(m->db);
 	arena_free(&m->arena);
-	(void)pthread_mutex_destroy(&m->lock);
-	(void)pthread_cond_destroy(&m->changed);
 	free(m);
 }
