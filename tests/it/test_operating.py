@@ -200,6 +200,17 @@ def test_health_and_readiness(stack):
     wait_until(lambda: http_request("GET", f"http://{stack.endpoint}/readyz")[0] == 200, 20)
 
 
+def test_every_answer_comes_at_once(stack):
+    """Whichever event of a connection comes first; new connections and kept ones."""
+    host, port = stack.endpoint.split(":")
+    for _ in range(40):
+        with socket.create_connection((host, int(port)), timeout=2) as s:
+            for _ in range(3):
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+                time.sleep(0.002)
+
+
 def test_not_ready_without_the_broker(stack):
     stack.stop("broker")
     try:
