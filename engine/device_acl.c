@@ -5,8 +5,8 @@
 
 enum { PUB = 1, SUB = 2, NO_PUB = 4, NO_SUB = 8, DIRECT = 16 };
 
-/* Levels of a pattern: @P and @D are the device's own names, + is any one level, # is one or more levels at the
- * end. A refusal stands before the row that would allow. */
+/* Levels of a pattern: @P and @D are the device's own names, + is any one level, # is one or more levels at
+ * the end. A refusal stands before the row that would allow. */
 static const struct {
 	const char *pattern;
 	int flags;

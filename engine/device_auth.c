@@ -9,7 +9,9 @@ static const struct {
 	enum digest digest;
 } methods[] = {
 	/* The first is the platform's default. */
-	{ "hmacmd5", DIGEST_MD5 },	 { "hmacsha1", DIGEST_SHA1 },  { "hmacsha256", DIGEST_SHA256 },
+	{ "hmacmd5", DIGEST_MD5 },
+	{ "hmacsha1", DIGEST_SHA1 },
+	{ "hmacsha256", DIGEST_SHA256 },
 	{ "sha256", DIGEST_SHA256 },
 };
 
@@ -103,7 +105,8 @@ static enum digest digest_of(const struct device_login *l, size_t bytes, bool *r
 	return d;
 }
 
-bool device_login_check(const struct device_login *l, const char *password, const char *secret, size_t secret_len)
+bool device_login_check(const struct device_login *l, const char *password, const char *secret,
+			size_t secret_len)
 {
 	unsigned char want[DIGEST_MAX], got[DIGEST_MAX];
 	size_t hex = strlen(password);

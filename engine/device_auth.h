@@ -25,6 +25,7 @@ struct device_login {
 bool device_login_parse(const char *client_id, const char *user, struct device_login *ret);
 /* Is this the password? The method is the announced one, unless the password has another one's length; the
  * hex may be in either case. Constant time in the secret. */
-bool device_login_check(const struct device_login *l, const char *password, const char *secret, size_t secret_len);
+bool device_login_check(const struct device_login *l, const char *password, const char *secret,
+			size_t secret_len);
 
 #endif

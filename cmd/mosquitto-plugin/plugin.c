@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* otad's plugin for Mosquitto 2.0: devices log in with the vendor's HMAC, publish and subscribe only what is
+ * theirs, and get their downlinks whether they subscribed or not. Options, all needed: plugin_opt_state_file,
+ * plugin_opt_service_user, plugin_opt_service_secret_file. SIGHUP reads the secret file anew. */
+#include "plugin.h"
+
+#include "engine/base/clock.h"
+#include "engine/device_acl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UNUSED_TWO(a, b) ((void)(a), (void)(b))
+
+static const char *const note_texts[NOTE_COUNT] = {
+	[NOTE_LOGIN_REFUSED] = "login refused",
+	[NOTE_ID_TAKEN] = "login refused, another user name is connected with this clientId",
+	[NOTE_TOPIC_REFUSED] = "publish or subscription to a topic that is not the device's refused",
+	[NOTE_RETAINED] = "retained publish dropped",
+	[NOTE_OVERSIZED] = "publish above the size limit dropped",
+	[NOTE_STATE_FILE] = "state file could not be written",
+	[NOTE_FEED] = "line from otad ignored",
+};
+
+void plugin_note(struct plugin *p, enum note n, const char *who, const char *what)
+{
+	int64_t now = clock_boot_ms();
+
+	p->notes[n].count++;
+	if (now < p->notes[n].next_boot_ms)
+		return;
+	p->notes[n].next_boot_ms = now + MS_PER_MINUTE;
+	mosquitto_log_printf(MOSQ_LOG_WARNING,
+			     "otad: %s: %.300s: %.300s (%lld since start, %lld since last told)",
+			     note_texts[n], who ? who : "-", what ? what : "-", (long long)p->notes[n].count,
+			     (long long)(p->notes[n].count - p->notes[n].told));
+	p->notes[n].told = p->notes[n].count;
+}
+
+/* ---- login ---- */
+
+static bool service_password_good(const struct plugin *p, const char *password)
+{
+	size_t len = strlen(p->service_secret);
+
+	return strlen(password) == len && crypto_equal(password, p->service_secret, len);
+}
+
+/* otad keeps its session in the broker, so nobody else may come with its clientIds, also while it is away: a
+ * device's has an extended part, otad's have none. */
+static bool device_login(const struct plugin *p, const char *id, const char *user, const char *password,
+			 struct device_login *l, struct cred **ret)
+{
+	if (!strchr(id, '|') || !device_login_parse(id, user, l))
+		return false;
+	*ret = creds_find(&p->creds, l->pk, strlen(l->pk), l->dn, strlen(l->dn));
+	return *ret && device_login_check(l, password, cred_secret(*ret), strlen(cred_secret(*ret)));
+}
+
+static int on_basic_auth(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_basic_auth *e = data;
+	struct plugin *p = userdata;
+	const char *id = mosquitto_client_id(e->client), *ip = mosquitto_client_address(e->client);
+	struct conn_new n = { .client = e->client, .id = id, .user = e->username, .ip = ip ? ip : "-" };
+	struct conn *other;
+	struct device_login l;
+	struct cred *c = NULL;
+
+	(void)event;
+	if (!id || !e->username || !e->password) {
+		plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
+		return MOSQ_ERR_AUTH;
+	}
+	if (strcmp(e->username, p->service_user) == 0) {
+		if (!service_password_good(p, e->password) || strchr(id, '|')) {
+			plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
+			return MOSQ_ERR_AUTH;
+		}
+	} else if (!device_login(p, id, e->username, e->password, &l, &c)) {
+		plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
+		return MOSQ_ERR_AUTH;
+	} else {
+		n.pk = l.pk;
+		n.dn = l.dn;
+	}
+	other = conns_find_id(&p->conns, id);
+	if (other && strcmp(other->user, e->username) != 0) {
+		plugin_note(p, NOTE_ID_TAKEN, e->username, id);
+		return MOSQ_ERR_AUTH;
+	}
+	other = conns_find(&p->conns, e->client);
+	if (other)
+		presence_end(p, other); /* the broker used the memory of one whose end it did not tell */
+	presence_login(p, c, &n);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* Also told of connections whose login failed, and of a replaced one after its successor's login. */
+static int on_disconnect(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_disconnect *e = data;
+	struct plugin *p = userdata;
+	struct conn *c = conns_find(&p->conns, e->client);
+
+	(void)event;
+	if (c)
+		presence_end(p, c);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* ---- topics ---- */
+
+static bool device_publish_good(struct plugin *p, const struct conn *c,
+				const struct mosquitto_evt_acl_check *e)
+{
+	enum note why;
+
+	if (e->retain)
+		why = NOTE_RETAINED;
+	else if (e->payloadlen > DEVICE_PAYLOAD_MAX)
+		why = NOTE_OVERSIZED;
+	else if (!device_may_publish(c->pk, c->dn, e->topic))
+		why = NOTE_TOPIC_REFUSED;
+	else
+		return true;
+	plugin_note(p, why, c->user, e->topic);
+	return false;
+}
+
+/* What routing brings. Downlinks that we deliver never come this way, so such a message is one of a device's
+ * own: of a topic that goes both ways nobody hears his echo. */
+static bool device_may_get(const struct conn *c, const char *topic)
+{
+	struct acl_name pk, dn;
+
+	return !device_downlink(topic, &pk, &dn) && device_may_subscribe(c->pk, c->dn, topic);
+}
+
+/* A will comes here after its connection's end: then the client is not known any more, and it is refused. So
+ * are messages for the kept session of a device that is not connected: nothing is queued for it. */
+static int on_acl_check(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_acl_check *e = data;
+	struct plugin *p = userdata;
+	const struct conn *c = conns_find(&p->conns, e->client);
+	bool good = false;
+
+	(void)event;
+	if (!c)
+		return MOSQ_ERR_ACL_DENIED;
+	if (c->service)
+		return MOSQ_ERR_SUCCESS;
+	if (c->closing)
+		return MOSQ_ERR_ACL_DENIED;
+	switch (e->access) {
+	case MOSQ_ACL_WRITE:
+		good = device_publish_good(p, c, e);
+		break;
+	case MOSQ_ACL_READ:
+		good = device_may_get(c, e->topic);
+		break;
+	case MOSQ_ACL_SUBSCRIBE:
+		good = device_may_subscribe(c->pk, c->dn, e->topic);
+		if (!good)
+			plugin_note(p, NOTE_TOPIC_REFUSED, c->user, e->topic);
+		break;
+	case MOSQ_ACL_UNSUBSCRIBE:
+		good = true;
+		break;
+	default:
+		break;
+	}
+	return good ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+/* otad's downlink goes to the device's connection, subscribed or not, once; refusing it here keeps the broker
+ * from routing it as well, and is acknowledged all the same. Nobody connected: it is dropped. */
+static int on_message(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_message *e = data;
+	struct plugin *p = userdata;
+	const struct conn *c = conns_find(&p->conns, e->client);
+	struct acl_name pk, dn;
+	struct cred *to;
+
+	(void)event;
+	if (!c || !c->service || !device_downlink(e->topic, &pk, &dn))
+		return MOSQ_ERR_SUCCESS;
+	to = creds_find(&p->creds, pk.at, pk.len, dn.at, dn.len);
+	if (to && to->live)
+		(void)mosquitto_broker_publish_copy(to->live->id, e->topic, (int)e->payloadlen, e->payload,
+						    e->qos, false, NULL);
+	return MOSQ_ERR_ACL_DENIED;
+}
+
+/* The ACL has seen to it that only otad gets here. */
+static int on_control(int event, void *data, void *userdata)
+{
+	struct mosquitto_evt_control *e = data;
+	struct plugin *p = userdata;
+	const struct conn *c = conns_find(&p->conns, e->client);
+
+	(void)event;
+	if (c && c->service)
+		feed_message(p, e->payload, e->payloadlen);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* ---- time and configuration ---- */
+
+/* Every turn of the broker's loop, at least ten times a second. */
+static int on_tick(int event, void *data, void *userdata)
+{
+	int64_t now = clock_boot_ms();
+
+	UNUSED_TWO(event, data);
+	feed_tick(userdata, now);
+	presence_tick(userdata, now);
+	return MOSQ_ERR_SUCCESS;
+}
+
+static bool read_secret(struct plugin *p)
+{
+	char text[sizeof p->service_secret];
+	int fd = open(p->secret_file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (n < 0) {
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", p->secret_file, strerror(errno));
+		return false;
+	}
+	text[n] = '\0';
+	text[strcspn(text, "\r\n")] = '\0';
+	if (!text[0]) {
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: no password in it", p->secret_file);
+		return false;
+	}
+	memcpy(p->service_secret, text, sizeof text);
+	return true;
+}
+
+static int on_reload(int event, void *data, void *userdata)
+{
+	UNUSED_TWO(event, data);
+	(void)read_secret(userdata); /* else the old one stays */
+	return MOSQ_ERR_SUCCESS;
+}
+
+static const struct {
+	int event;
+	MOSQ_FUNC_generic_callback call;
+	const char *topic;
+} callbacks[] = {
+	{ MOSQ_EVT_BASIC_AUTH, on_basic_auth, NULL }, { MOSQ_EVT_ACL_CHECK, on_acl_check, NULL },
+	{ MOSQ_EVT_MESSAGE, on_message, NULL },	      { MOSQ_EVT_CONTROL, on_control, LINK_TO_BROKER },
+	{ MOSQ_EVT_DISCONNECT, on_disconnect, NULL }, { MOSQ_EVT_TICK, on_tick, NULL },
+	{ MOSQ_EVT_RELOAD, on_reload, NULL },
+};
+
+static const char *option(const struct mosquitto_opt *options, int n, const char *key)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(options[i].key, key) == 0 && options[i].value[0])
+			return options[i].value;
+	mosquitto_log_printf(MOSQ_LOG_ERR, "otad: plugin_opt_%s is missing", key);
+	return NULL;
+}
+
+static void plugin_free(struct plugin *p)
+{
+	conns_free(&p->conns);
+	creds_free(&p->creds);
+	statefile_close(&p->file);
+	buf_free(&p->out);
+	free(p->service_user);
+	free(p->secret_file);
+	explicit_bzero(p->service_secret, sizeof p->service_secret);
+	free(p);
+}
+
+static bool plugin_start(struct plugin *p, const char *state_file)
+{
+	if (!statefile_open(&p->file, state_file, &p->creds, &p->position)) {
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", state_file, strerror(errno));
+		return false;
+	}
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "otad: %llu devices in %s, position %lld",
+			     (unsigned long long)p->creds.n, state_file, (long long)p->position);
+	for (size_t i = 0; i < ARRAY_LEN(callbacks); i++) {
+		int rc = mosquitto_callback_register(p->id, callbacks[i].event, callbacks[i].call,
+						     callbacks[i].topic, p);
+
+		if (rc != MOSQ_ERR_SUCCESS) {
+			mosquitto_log_printf(MOSQ_LOG_ERR, "otad: event %d cannot be had: %d",
+					     callbacks[i].event, rc);
+			return false;
+		}
+	}
+	return true;
+}
+
+int mosquitto_plugin_version(int n, const int *versions)
+{
+	for (int i = 0; i < n; i++)
+		if (versions[i] == 5)
+			return 5;
+	return -1;
+}
+
+int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options, int n)
+{
+	const char *state_file = option(options, n, "state_file"), *user = option(options, n, "service_user");
+	const char *secret_file = option(options, n, "service_secret_file");
+	struct plugin *p;
+
+	if (!state_file || !user || !secret_file)
+		return MOSQ_ERR_INVAL;
+	p = calloc(1, sizeof *p);
+	ensure(p != NULL);
+	p->id = id;
+	creds_init(&p->creds);
+	conns_init(&p->conns);
+	presence_init(p);
+	p->service_user = strdup(user);
+	p->secret_file = strdup(secret_file);
+	ensure(p->service_user && p->secret_file);
+	if (!read_secret(p) || !plugin_start(p, state_file)) {
+		plugin_free(p);
+		return MOSQ_ERR_UNKNOWN;
+	}
+	*userdata = p;
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* The broker unregisters nothing by itself. */
+int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int n)
+{
+	struct plugin *p = userdata;
+
+	UNUSED_TWO(options, n);
+	if (!p)
+		return MOSQ_ERR_SUCCESS;
+	for (size_t i = 0; i < ARRAY_LEN(callbacks); i++)
+		(void)mosquitto_callback_unregister(p->id, callbacks[i].event, callbacks[i].call,
+						    callbacks[i].topic);
+	plugin_free(p);
+	return MOSQ_ERR_SUCCESS;
+}
