@@ -2,7 +2,7 @@
 #include "api/gate.h"
 
 #include "api/guard.h"
-#include "engine/base/log.h"
+#include "engine/base/clock.h"
 #include "engine/base/metrics.h"
 
 #include <event2/buffer.h>
@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #define SOURCES 1024
+#define LOOK_MS 250
 #define LINGER_MS 200      /* a refused sender may still be sending: read on so long, else a reset eats the answer */
 #define LINGER_BODY_MS 2000
 #define LINGER_BODY_BYTES ((int64_t)64 * 1024 * 1024)
@@ -44,6 +45,7 @@ struct gates {
 	int64_t n;
 	size_t busy;
 	struct source *sources[SOURCES];
+	struct gate *list;
 	struct gate **by_fd;
 	size_t n_fds;
 	SSL_CTX *tls;
@@ -51,14 +53,17 @@ struct gates {
 
 struct gate {
 	struct gates *all;
-	struct bufferevent *bev, *under;
+	struct gate *next, **prev; /* in all->list */
+	struct bufferevent *bev; /* a reference of our own: evhttp frees it without a word */
+	struct evbuffer *later;  /* what came behind the request that evhttp has */
 	struct event *timer;
 	struct source *source;
+	int64_t deadline_ms; /* clock_boot_ms(); 0: none */
 	evutil_socket_t fd;
 	enum gate_state state;
 	bool used; /* has had a request before */
 	bool busy; /* counted in all->busy */
-	bool kick; /* the next request came with the last one: the filter has to be called without a new byte */
+	bool inside; /* the input is being changed by us */
 
 	struct guard_head head; /* of the request being read; len 0: not whole yet */
 	size_t seen;            /* bytes of the head that hold no line end */
@@ -66,7 +71,7 @@ struct gate {
 	int64_t body;           /* bytes of chunks so far */
 
 	enum err refusal;
-	bool xml, inject;
+	bool xml;
 	int64_t linger_bytes; /* of a declared body that is thrown away; -1: by time alone */
 };
 
@@ -146,11 +151,26 @@ static void remember_fd(struct gates *all, evutil_socket_t fd, struct gate *g)
 
 /* ---- states -------------------------------------------------------------------------------------------- */
 
-static void set_deadline(struct gate *g, int64_t ms)
+static void arm(struct gate *g)
 {
+	int64_t left = i64_max(g->deadline_ms - clock_boot_ms(), 0);
+	int64_t ms = g->used ? left : i64_min(left, LOOK_MS);
 	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
 	(void)event_add(g->timer, &tv);
+}
+
+static void set_deadline(struct gate *g, int64_t ms)
+{
+	g->deadline_ms = clock_boot_ms() + ms;
+	arm(g);
+}
+
+/* In the hands of a worker: it has its own deadlines. */
+static void no_deadline(struct gate *g)
+{
+	g->deadline_ms = 0;
+	(void)event_del(g->timer);
 }
 
 static void set_busy(struct gate *g, bool busy)
@@ -164,7 +184,13 @@ static void set_busy(struct gate *g, bool busy)
 		g->all->busy--;
 }
 
-/* evhttp clears the callbacks of what it frees; the memory lives on until the end of the loop's round. */
+/* evhttp reads when there are this many bytes. */
+static void set_door(struct gate *g, bool open)
+{
+	bufferevent_setwatermark(g->bev, EV_READ, open ? 1 : SIZE_MAX, 0);
+}
+
+/* evhttp clears the callbacks of what it frees; our reference keeps the rest. */
 static bool is_freed(const struct gate *g)
 {
 	bufferevent_event_cb event_cb = NULL;
@@ -173,11 +199,32 @@ static bool is_freed(const struct gate *g)
 	return event_cb == NULL;
 }
 
+static void gate_release(struct gate *g)
+{
+	struct gates *all = g->all;
+
+	set_busy(g, false);
+	event_free(g->timer);
+	evbuffer_free(g->later);
+	if (g->source)
+		source_drop(all, g->source);
+	if (g->fd >= 0 && (size_t)g->fd < all->n_fds && all->by_fd[g->fd] == g)
+		all->by_fd[g->fd] = NULL;
+	*g->prev = g->next;
+	if (g->next)
+		g->next->prev = g->prev;
+	all->n--;
+	metric_set(M_API_CONNECTIONS, all->n);
+	(void)bufferevent_decref(g->bev);
+	free(g);
+}
+
 /* As if the peer had gone: evhttp drops the connection. */
 static void gate_close(struct gate *g)
 {
 	g->state = GATE_CLOSING;
 	bufferevent_trigger_event(g->bev, BEV_EVENT_EOF | BEV_EVENT_READING, 0);
+	gate_gone(g);
 }
 
 /* The first look at the accepted socket, which evhttp sets only after it has made the bufferevent. The whole
@@ -200,27 +247,14 @@ static void gate_start(struct gate *g)
 	}
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct gate *g = arg;
+static void inject(struct gate *g, struct evbuffer *in);
+static void take_later(struct gate *g);
 
-	(void)fd;
-	(void)what;
-	if (is_freed(g))
-		return;
-	if (g->state == GATE_NEW) {
-		gate_start(g);
-		return;
-	}
-	if (g->kick) {
-		g->kick = false;
-		set_deadline(g, g->all->idle_ms);
-		bufferevent_trigger(g->under, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
-		return;
-	}
+static void on_deadline(struct gate *g)
+{
 	if (g->state == GATE_LINGERING) {
-		g->inject = true;
-		bufferevent_trigger(g->under, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+		inject(g, bufferevent_get_input(g->bev));
+		bufferevent_trigger(g->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 		return;
 	}
 	if (g->state == GATE_READING || g->state == GATE_ANSWERING)
@@ -228,46 +262,78 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	gate_close(g);
 }
 
+/* Fires at the deadline, and every LOOK_MS before the first request, since nothing else tells that evhttp has
+ * freed such a connection. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct gate *g = arg;
+
+	(void)fd;
+	(void)what;
+	if (is_freed(g))
+		gate_release(g);
+	else if (g->state == GATE_NEW)
+		gate_start(g);
+	else if (g->state == GATE_CLOSING)
+		gate_close(g);
+	else if (g->state == GATE_WAITING && evbuffer_get_length(g->later) > 0)
+		take_later(g);
+	else if (g->deadline_ms > 0 && clock_boot_ms() >= g->deadline_ms)
+		on_deadline(g);
+	else
+		arm(g);
+}
+
 /* ---- vetting ------------------------------------------------------------------------------------------- */
 
-static enum bufferevent_filter_result let_through(struct gate *g, struct evbuffer *src, struct evbuffer *dst,
-						  size_t len)
+/* evhttp may read the first len bytes; the rest is kept until they are answered. */
+static void let_through(struct gate *g, struct evbuffer *in, size_t len)
 {
-	(void)event_del(g->timer);
+	struct evbuffer *request = evbuffer_new();
+
+	ensure(request != NULL);
+	no_deadline(g);
 	g->state = GATE_IN_FLIGHT;
 	set_busy(g, true);
 	g->used = true;
 	g->head = (struct guard_head){ .len = 0 };
 	g->seen = g->pos = 0;
 	g->body = 0;
-	if (src)
-		(void)evbuffer_remove_buffer(src, dst, len);
-	return BEV_OK;
+	if (evbuffer_get_length(in) > len) {
+		/* The end of an input buffer is frozen; its front is not. */
+		(void)evbuffer_remove_buffer(in, request, len);
+		(void)evbuffer_add_buffer(g->later, in);
+		(void)evbuffer_prepend_buffer(in, request);
+	}
+	evbuffer_free(request);
+	set_door(g, true);
 }
 
 /* The stand-in for a refused request. */
-static enum bufferevent_filter_result inject(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+static void inject(struct gate *g, struct evbuffer *in)
 {
 	static const char stand_in[] = "GET /refused HTTP/1.1\r\nHost: otad\r\nConnection: close\r\n\r\n";
 
-	(void)evbuffer_drain(src, evbuffer_get_length(src));
-	(void)evbuffer_add(dst, stand_in, sizeof stand_in - 1);
-	return let_through(g, NULL, dst, 0);
+	g->inside = true;
+	(void)evbuffer_drain(in, evbuffer_get_length(in));
+	ensure(evbuffer_prepend(in, stand_in, sizeof stand_in - 1) == 0);
+	let_through(g, in, sizeof stand_in - 1);
+	g->inside = false;
 }
 
-static enum bufferevent_filter_result linger(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+static void linger(struct gate *g, struct evbuffer *in)
 {
-	size_t len = evbuffer_get_length(src);
+	size_t len = evbuffer_get_length(in);
 
-	(void)evbuffer_drain(src, len);
+	(void)evbuffer_drain(in, len);
 	if (g->linger_bytes >= 0)
 		g->linger_bytes = i64_max(g->linger_bytes - (int64_t)len, 0);
-	return g->inject || g->linger_bytes == 0 ? inject(g, src, dst) : BEV_NEED_MORE;
+	if (g->linger_bytes == 0)
+		inject(g, in);
 }
 
 /* Malformed requests are small and here; of too large ones more is to come. */
-static enum bufferevent_filter_result refuse(struct gate *g, enum err e, struct evbuffer *src,
-					     struct evbuffer *dst)
+static void refuse(struct gate *g, enum err e, struct evbuffer *src)
 {
 	size_t len = evbuffer_get_length(src);
 	size_t look = len < g->all->limits.line_bytes ? len : g->all->limits.line_bytes;
@@ -285,7 +351,7 @@ static enum bufferevent_filter_result refuse(struct gate *g, enum err e, struct 
 	} else {
 		g->linger_bytes = 0;
 	}
-	return linger(g, src, dst);
+	linger(g, src);
 }
 
 /* Reads on in a chunked body. OK and *ret_whole: all of it is here and good. */
@@ -324,6 +390,19 @@ static enum err vet_chunks(struct gate *g, struct evbuffer *src, bool *ret_whole
 	return OK;
 }
 
+/* Past the bufferevent, whose writing belongs to evhttp; nothing else is on its way out now. A client that does
+ * not get it sends its body after a while all the same. */
+static void say_continue(struct gate *g)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	SSL *ssl = g->all->tls ? bufferevent_openssl_get_ssl(g->bev) : NULL;
+
+	if (ssl)
+		(void)SSL_write(ssl, text, (int)sizeof text - 1);
+	else
+		(void)send(g->fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Does the head that may be here now need another look? Only a line end can complete it or make it bad. */
 static enum err vet_head(struct gate *g, struct evbuffer *src)
 {
@@ -342,30 +421,29 @@ static enum err vet_head(struct gate *g, struct evbuffer *src)
 	if (g->head.len == 0 && len == most)
 		return ERR_BAD_REQUEST;
 	if (g->head.len > 0 && g->head.expect_continue && have == g->head.len)
-		(void)bufferevent_write(g->under, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+		say_continue(g);
 	return OK;
 }
 
-static enum bufferevent_filter_result vet(struct gate *g, struct evbuffer *src, struct evbuffer *dst)
+static void vet(struct gate *g, struct evbuffer *in)
 {
 	bool whole = false;
 	enum err e = OK;
+	size_t need;
 
 	if (g->head.len == 0)
-		e = vet_head(g, src);
-	if (e != OK)
-		return refuse(g, e, src, dst);
-	if (g->head.len == 0)
-		return BEV_NEED_MORE;
-	if (!g->head.chunked) {
-		size_t need = g->head.len + (size_t)g->head.content_length;
-
-		return evbuffer_get_length(src) < need ? BEV_NEED_MORE : let_through(g, src, dst, need);
+		e = vet_head(g, in);
+	if (e == OK && g->head.len > 0 && g->head.chunked)
+		e = vet_chunks(g, in, &whole);
+	if (e != OK) {
+		refuse(g, e, in);
+		return;
 	}
-	e = vet_chunks(g, src, &whole);
-	if (e != OK)
-		return refuse(g, e, src, dst);
-	return whole ? let_through(g, src, dst, g->pos) : BEV_NEED_MORE;
+	if (g->head.len == 0 || (g->head.chunked && !whole))
+		return;
+	need = g->head.chunked ? g->pos : g->head.len + (size_t)g->head.content_length;
+	if (evbuffer_get_length(in) >= need)
+		let_through(g, in, need);
 }
 
 /* Empty lines between requests are harmless and some clients send them (RFC 9112 §2.2). */
@@ -377,47 +455,53 @@ static void skip_empty_lines(struct evbuffer *src)
 		(void)evbuffer_drain(src, 2);
 }
 
-static enum bufferevent_filter_result gate_in(struct evbuffer *src, struct evbuffer *dst, ev_ssize_t limit,
-					      enum bufferevent_flush_mode mode, void *ctx)
+static void look_at(struct gate *g, struct evbuffer *in)
 {
-	struct gate *g = ctx;
-
-	(void)limit;
-	(void)mode;
 	if (g->state == GATE_NEW)
 		gate_start(g);
-	if (g->state == GATE_LINGERING)
-		return linger(g, src, dst);
+	if (g->state == GATE_LINGERING) {
+		linger(g, in);
+		return;
+	}
 	if (g->state == GATE_WAITING) {
-		skip_empty_lines(src);
-		if (evbuffer_get_length(src) == 0)
-			return BEV_NEED_MORE;
+		skip_empty_lines(in);
+		if (evbuffer_get_length(in) == 0)
+			return;
 		g->state = GATE_READING;
 		if (g->used)
 			set_deadline(g, g->all->request_ms);
 	}
-	if (g->state != GATE_READING || evbuffer_get_length(src) == 0)
-		return BEV_NEED_MORE;
-	return vet(g, src, dst);
+	if (g->state == GATE_READING && evbuffer_get_length(in) > 0)
+		vet(g, in);
+}
+
+/* Called inside the read, before evhttp could be. */
+static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct gate *g = arg;
+
+	if (g->inside || info->n_added == 0)
+		return;
+	g->inside = true;
+	look_at(g, in);
+	g->inside = false;
+}
+
+/* The next request, or its beginning, came with the last one. */
+static void take_later(struct gate *g)
+{
+	struct evbuffer *in = bufferevent_get_input(g->bev);
+
+	set_deadline(g, g->all->idle_ms);
+	g->inside = true;
+	(void)evbuffer_prepend_buffer(in, g->later);
+	look_at(g, in);
+	g->inside = false;
+	if (g->state == GATE_IN_FLIGHT)
+		bufferevent_trigger(g->bev, EV_READ, 0);
 }
 
 /* ---- for the listener ----------------------------------------------------------------------------------- */
-
-static void gate_release(void *arg)
-{
-	struct gate *g = arg;
-	struct gates *all = g->all;
-
-	set_busy(g, false);
-	event_free(g->timer);
-	if (g->source)
-		source_drop(all, g->source);
-	if (g->fd >= 0 && (size_t)g->fd < all->n_fds && all->by_fd[g->fd] == g)
-		all->by_fd[g->fd] = NULL;
-	all->n--;
-	metric_set(M_API_CONNECTIONS, all->n);
-	free(g);
-}
 
 struct bufferevent *gates_accept(struct event_base *base, void *arg)
 {
@@ -428,15 +512,23 @@ struct bufferevent *gates_accept(struct event_base *base, void *arg)
 	ensure(g != NULL && (ssl || !all->tls));
 	g->all = all;
 	g->fd = -1;
-	g->under = ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
-							BEV_OPT_CLOSE_ON_FREE)
-		       : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	ensure(g->under != NULL);
+	g->bev = ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+						      BEV_OPT_CLOSE_ON_FREE)
+		     : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	ensure(g->bev != NULL);
 	if (ssl)
-		bufferevent_openssl_set_allow_dirty_shutdown(g->under, 1);
-	g->bev = bufferevent_filter_new(g->under, gate_in, NULL, BEV_OPT_CLOSE_ON_FREE, gate_release, g);
+		bufferevent_openssl_set_allow_dirty_shutdown(g->bev, 1);
+	bufferevent_incref(g->bev);
+	g->later = evbuffer_new();
 	g->timer = evtimer_new(base, on_timer, g);
-	ensure(g->bev != NULL && g->timer != NULL);
+	ensure(g->later != NULL && g->timer != NULL);
+	ensure(evbuffer_add_cb(bufferevent_get_input(g->bev), on_input, g) != NULL);
+	set_door(g, false);
+	g->next = all->list;
+	g->prev = &all->list;
+	if (g->next)
+		g->next->prev = &g->next;
+	all->list = g;
 	all->n++;
 	metric_set(M_API_CONNECTIONS, all->n);
 	set_deadline(g, 0);
@@ -482,7 +574,8 @@ void gates_free(struct gates *all)
 {
 	if (!all)
 		return;
-	ensure(all->n == 0);
+	while (all->list)
+		gate_release(all->list);
 	SSL_CTX_free(all->tls);
 	free(all->by_fd);
 	free(all);
@@ -523,7 +616,14 @@ void gate_push(struct gate *g)
 void gate_answered(struct gate *g)
 {
 	set_busy(g, false);
+	set_door(g, false);
 	g->state = GATE_WAITING;
-	g->kick = evbuffer_get_length(bufferevent_get_input(g->under)) > 0;
-	set_deadline(g, g->kick ? 0 : g->all->idle_ms);
+	set_deadline(g, evbuffer_get_length(g->later) > 0 ? 0 : g->all->idle_ms);
+}
+
+void gate_gone(struct gate *g)
+{
+	struct timeval now = { .tv_sec = 0 };
+
+	(void)event_add(g->timer, &now);
 }

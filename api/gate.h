@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections under guard: a filtering bufferevent that evhttp reads through. It lets whole, vetted requests
- * pass, one at a time, and never a byte of another kind; it ends connections that are slow, idle, too many or
- * do not read their answers. A refused request reaches evhttp as a harmless stand-in, whose handler asks
- * gate_refusal. Loop thread only. */
+/* Connections under guard. evhttp reads from bufferevents made here: it is let at their input only when a whole,
+ * vetted request is in it, and nothing but that request. Connections that are slow, idle, too many or do not
+ * read their answers are ended. A refused request reaches evhttp as a harmless stand-in, whose handler asks
+ * gate_refusal. Loop thread only. (A filtering bufferevent would not do: evhttp takes an answer for sent when
+ * the filter has it, and closes over it.) */
 #ifndef API_GATE_H
 #define API_GATE_H
 
@@ -17,7 +18,7 @@ struct gates; /* all connections of a listener */
 /* tls: with api_tls_cert and api_tls_key. ERR_CONFIG when those cannot be read. */
 enum err gates_new(const struct config *c, bool tls, struct error *e,
 		   struct gates **ret) MUST_USE;
-/* After the event base is gone, and all connections with it. */
+/* After evhttp has freed its connections, before the event base goes. */
 void gates_free(struct gates *g);
 /* For evhttp_set_bevcb, with the gates as its argument. Never NULL: evhttp would make an unguarded one. */
 struct bufferevent *gates_accept(struct event_base *base, void *gates);
@@ -34,5 +35,7 @@ void gate_answering(struct gate *g);
 void gate_push(struct gate *g);
 /* It is sent whole: the next request may come. */
 void gate_answered(struct gate *g);
+/* evhttp is about to free the connection. */
+void gate_gone(struct gate *g);
 
 #endif

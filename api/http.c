@@ -186,6 +186,22 @@ static bool answer_page(struct door *d, struct request *rq)
 	return true;
 }
 
+static void on_close(struct evhttp_connection *conn, void *gate)
+{
+	(void)conn;
+	gate_gone(gate);
+}
+
+/* The gate of the request, which is told when evhttp frees the connection. */
+static struct gate *gate_of_request(struct door *d, struct evhttp_request *ev)
+{
+	struct evhttp_connection *conn = evhttp_request_get_connection(ev);
+	struct gate *gate = gate_of(d->gates, evhttp_connection_get_bufferevent(conn));
+
+	evhttp_connection_set_closecb(conn, on_close, gate);
+	return gate;
+}
+
 static void on_request(struct evhttp_request *ev, void *arg)
 {
 	struct door *d = arg;
@@ -195,13 +211,13 @@ static void on_request(struct evhttp_request *ev, void *arg)
 	bool xml;
 
 	if (!evhttp_request_get_uri(ev)) { /* evhttp itself found it bad; the gate should have */
+		(void)gate_of_request(d, ev);
 		evhttp_send_error(ev, 400, NULL);
 		return;
 	}
 	rq = request_new(ev);
 	request_copy(rq, ev);
-	refusal = gate_refusal(
-		gate_of(d->gates, evhttp_connection_get_bufferevent(evhttp_request_get_connection(ev))), &xml);
+	refusal = gate_refusal(gate_of_request(d, ev), &xml);
 	if (refusal != OK) {
 		rq->close = true;
 		answer_error(d, rq, xml ? FORMAT_XML : FORMAT_JSON, refusal);
@@ -400,13 +416,13 @@ void http_free(struct http *h)
 		evhttp_free(h->api.ev);
 	if (h->pages.ev)
 		evhttp_free(h->pages.ev);
-	/* What evhttp freed goes for good at the end of a round of the loop. */
+	gates_free(h->api.gates);
+	gates_free(h->pages.gates);
+	/* What was freed goes for good at the end of a round of the loop. */
 	(void)event_base_loop(h->base, EVLOOP_NONBLOCK);
 	event_free(h->wake);
 	event_free(h->stop_tick);
 	event_base_free(h->base);
-	gates_free(h->api.gates);
-	gates_free(h->pages.gates);
 	(void)pthread_mutex_destroy(&h->lock);
 	free(h);
 }
