@@ -30,8 +30,8 @@ static const struct {
 	{ "/shadow/get/@P/@D", SUB },
 	{ "/ext/ntp/@P/@D/request", PUB },
 	{ "/ext/ntp/@P/@D/response", SUB },
-	{ "/ext/session/@P/@D/combine/login", PUB },
-	{ "/ext/session/@P/@D/combine/logout", PUB },
+	{ "/ext/session/@P/@D/combine/login", PUB | NO_SUB },
+	{ "/ext/session/@P/@D/combine/logout", PUB | NO_SUB },
 	{ "/ext/session/@P/@D/combine/+", SUB },
 	/* The original topic follows the message's id, with or without its first slash. */
 	{ "/ext/rrpc/+/sys/@P/@D/#", PUB | SUB },
