@@ -606,13 +606,6 @@ void gate_answering(struct gate *g)
 	set_deadline(g, g->all->request_ms);
 }
 
-/* evhttp adds an answer while writing is switched off and enables it afterwards, which a filter does not take as
- * a reason to hand on what it holds; only an event of the socket's that is pending by chance would. */
-void gate_push(struct gate *g)
-{
-	(void)bufferevent_flush(g->bev, EV_WRITE, BEV_FLUSH);
-}
-
 void gate_answered(struct gate *g)
 {
 	set_busy(g, false);

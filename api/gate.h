@@ -31,8 +31,6 @@ struct gate *gate_of(struct gates *g, struct bufferevent *bev);
 enum err gate_refusal(const struct gate *g, bool *ret_xml);
 /* An answer is being sent from now on: its deadline runs. */
 void gate_answering(struct gate *g);
-/* evhttp has the answer whole: send it now. */
-void gate_push(struct gate *g);
 /* It is sent whole: the next request may come. */
 void gate_answered(struct gate *g);
 /* evhttp is about to free the connection. */

@@ -145,7 +145,6 @@ static void send_answer(struct door *d, struct request *rq)
 	ensure(rq->reply->len > 0 &&
 	       evbuffer_add_reference(body, rq->reply->data, rq->reply->len, body_sent, rq) == 0);
 	evhttp_send_reply(ev, rq->status, NULL, body);
-	gate_push(gate);
 	evbuffer_free(body);
 }
 
