@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ struct segment {
 
 struct journal {
 	char id[ID_TEXT_LEN + 1];
+	int lock_fd; /* one process per directory */
 	uint64_t segment_bytes;
 	int segments;
 	struct segment seg[SEGMENTS_MAX];
@@ -349,13 +351,21 @@ static void journal_free(struct journal *j)
 		if (j->seg[i].fd >= 0)
 			(void)close(j->seg[i].fd);
 	}
+	if (j->lock_fd >= 0)
+		(void)close(j->lock_fd);
 	free(j);
 }
 
 static enum err open_files(struct journal *j, const char *dir, struct error *e)
 {
+	const char *path;
+
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return file_fail(e, "cannot make", dir);
+	path = arena_printf(e->arena, "%s/lock", dir);
+	j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (j->lock_fd < 0 || flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return file_fail(e, "another process has", path);
 	TRY(read_id(j, e, dir));
 	for (int i = 0; i < j->segments; i++)
 		TRY(map_segment(j, e, dir, i));
@@ -371,6 +381,7 @@ enum err journal_open(const char *dir, int segments, uint64_t segment_bytes, str
 	crc_init();
 	j->segment_bytes = segment_bytes;
 	j->segments = segments;
+	j->lock_fd = -1;
 	for (int i = 0; i < segments; i++)
 		j->seg[i].fd = -1;
 	err = open_files(j, dir, e);

@@ -63,8 +63,9 @@ struct mqtt {
 	pthread_t keeper;
 	pthread_mutex_t lock, acks_lock;
 	pthread_cond_t changed; /* with acks_lock: acknowledgement, connection lost */
-	_Atomic bool stop, wanted, paused;
-	_Atomic int64_t connections, connected_us, ingest_since_ms;
+	_Atomic bool stop, paused;
+	_Atomic int wish;
+	_Atomic int64_t connections, ingest_since_ms;
 	int64_t in_flight; /* of connection `connections`; with acks_lock */
 	struct mqtt_ack *acks;
 	size_t n_acks, cap_acks;
@@ -147,9 +148,7 @@ static void up(struct link *l)
 	} else {
 		(void)pthread_mutex_lock(&m->acks_lock);
 		m->in_flight = 0;
-		m->n_acks = 0; /* of earlier connections: this CONNACK counts for all of them */
 		l->number = atomic_load(&m->connections) + 1;
-		atomic_store(&m->connected_us, clock_boot_us());
 		atomic_store(&m->connections, l->number);
 		(void)pthread_mutex_unlock(&m->acks_lock);
 	}
@@ -289,12 +288,13 @@ static void drop_link(struct mqtt *m, struct client *c, bool politely)
 }
 
 /* Ingest pauses while the journal is too full. */
-static bool client_wanted(struct mqtt *m, enum client_kind kind)
+static enum mqtt_wish client_wish(struct mqtt *m, enum client_kind kind)
 {
+	enum mqtt_wish wish = (enum mqtt_wish)atomic_load(&m->wish);
 	int fill;
 
-	if (!atomic_load(&m->wanted) || kind == PUBLISHER)
-		return atomic_load(&m->wanted);
+	if (kind == PUBLISHER)
+		return wish;
 	fill = journal_fill(m->opt.journal);
 	if (fill >= PAUSE_PERCENT && !atomic_load(&m->paused)) {
 		atomic_store(&m->paused, true);
@@ -302,13 +302,13 @@ static bool client_wanted(struct mqtt *m, enum client_kind kind)
 	} else if (fill <= RESUME_PERCENT) {
 		atomic_store(&m->paused, false);
 	}
-	return !atomic_load(&m->paused);
+	return atomic_load(&m->paused) ? MQTT_OFF : wish;
 }
 
 static void keep_client(struct mqtt *m, enum client_kind kind)
 {
 	struct client *c = &m->client[kind];
-	bool wanted = client_wanted(m, kind);
+	enum mqtt_wish wish = client_wish(m, kind);
 	int state = c->link ? atomic_load(&c->link->state) : LINK_DOWN;
 
 	if (c->link && state == LINK_UP && !c->was_up) {
@@ -321,9 +321,9 @@ static void keep_client(struct mqtt *m, enum client_kind kind)
 		c->retry_at_ms = clock_boot_ms() + c->backoff_ms;
 		c->backoff_ms = i64_min(2 * c->backoff_ms, BACKOFF_MAX_MS);
 		drop_link(m, c, false);
-	} else if (c->link && !wanted) {
+	} else if (c->link && wish == MQTT_OFF) {
 		drop_link(m, c, true);
-	} else if (!c->link && wanted && clock_boot_ms() >= c->retry_at_ms) {
+	} else if (!c->link && wish == MQTT_CONNECT && clock_boot_ms() >= c->retry_at_ms) {
 		connect_link(m, kind);
 	}
 }
@@ -395,9 +395,9 @@ void mqtt_stop(struct mqtt *m)
 	the_mqtt = NULL;
 }
 
-void mqtt_want(struct mqtt *m, bool wanted)
+void mqtt_want(struct mqtt *m, enum mqtt_wish wish)
 {
-	atomic_store(&m->wanted, wanted);
+	atomic_store(&m->wish, (int)wish);
 }
 
 /* ---- state ---- */
@@ -422,16 +422,9 @@ bool mqtt_ingest_up(struct mqtt *m)
 	return client_up(m, INGEST);
 }
 
-int64_t mqtt_connection(struct mqtt *m, int64_t *ret_since_us)
+int64_t mqtt_connection(struct mqtt *m)
 {
-	int64_t n;
-
-	(void)pthread_mutex_lock(&m->acks_lock);
-	n = atomic_load(&m->connections);
-	if (ret_since_us)
-		*ret_since_us = atomic_load(&m->connected_us);
-	(void)pthread_mutex_unlock(&m->acks_lock);
-	return n;
+	return atomic_load(&m->connections);
 }
 
 utc_ms mqtt_ingest_since(struct mqtt *m)

@@ -25,14 +25,17 @@ struct mqtt_options {
 struct mqtt *mqtt_start(const struct mqtt_options *o);
 /* Disconnects and joins. */
 void mqtt_stop(struct mqtt *m);
-/* Connect and stay connected, or disconnect: with the lease of the shard. Any thread. */
-void mqtt_want(struct mqtt *m, bool wanted);
+/* MQTT_KEEP: stay connected, but do not connect anew: the lease of the shard has run out, perhaps only for want
+ * of a database. */
+enum mqtt_wish { MQTT_OFF, MQTT_KEEP, MQTT_CONNECT };
+/* Any thread. */
+void mqtt_want(struct mqtt *m, enum mqtt_wish wish);
 
 bool mqtt_publisher_up(struct mqtt *m);
 bool mqtt_ingest_up(struct mqtt *m);
-/* Number of publisher connections so far and when the current one was acknowledged (clock_boot_us). A publish
- * of an earlier connection that was not acknowledged has an unknown outcome. */
-int64_t mqtt_connection(struct mqtt *m, int64_t *ret_since_us);
+/* Number of publisher connections so far. A publish of an earlier connection that was not acknowledged has an
+ * unknown outcome. */
+int64_t mqtt_connection(struct mqtt *m);
 /* When ingest last became connected, as the product's time; 0: never. */
 utc_ms mqtt_ingest_since(struct mqtt *m);
 

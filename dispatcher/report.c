@@ -17,6 +17,7 @@ static const char *const names[NONSENSE_COUNT] = {
 	[NONSENSE_JSON] = "json",	[NONSENSE_PARAMS] = "params",	  [NONSENSE_MODULE] = "module",
 	[NONSENSE_VERSION] = "version", [NONSENSE_STEP] = "step",	  [NONSENSE_BLOCK] = "block",
 	[NONSENSE_OWN] = "own_reply",	[NONSENSE_DEVICE] = "no_device", [NONSENSE_POISON] = "poison",
+	[NONSENSE_UNSUPPORTED] = "unsupported",
 };
 
 const char *nonsense_name(enum nonsense n)

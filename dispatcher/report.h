@@ -36,6 +36,7 @@ enum nonsense {
 	NONSENSE_OWN,    /* our own answer on the request topic, or an echo: not the device's fault */
 	NONSENSE_DEVICE, /* no such device */
 	NONSENSE_POISON, /* the database would not have it */
+	NONSENSE_UNSUPPORTED, /* understood, but not served */
 	NONSENSE_COUNT
 };
 /* "json", "step", ...: label of the metric. */

@@ -137,7 +137,8 @@ enum err store_tick_active(struct db *db, const int64_t *device_ids, size_t n, c
 		out[i] = (struct tick_active){ .device_id = row_int(r, i, C_tick_active_device_id),
 					       .module = row_text(r, i, C_tick_active_module),
 					       .job_id = row_int(r, i, C_tick_active_job_id),
-					       .seq = (int32_t)row_int(r, i, C_tick_active_seq) };
+					       .seq = (int32_t)row_int(r, i, C_tick_active_seq),
+					       .state = (enum task_state)row_int(r, i, C_tick_active_state) };
 	*ret = out;
 	*ret_n = (size_t)count;
 	return OK;

@@ -56,6 +56,7 @@ struct tick_active {
 	const char *module; /* '' = the whole device */
 	int64_t job_id;
 	int32_t seq;
+	enum task_state state;
 };
 /* The unfinished tasks of the devices, ascending by device. */
 enum err store_tick_active(struct db *db, const int64_t *device_ids, size_t n, const struct tick_active **ret,

@@ -37,17 +37,13 @@ from unnest($1::text[], $2::text[]) as u(product_key, name)
 join product p on p.product_key = u.product_key
 join device d on d.product_id = p.id and d.name = u.name;
 
--- name: tick_device_names
--- in: bigint[]
--- out: device_id name
-select d.id as device_id, d.name from unnest($1::bigint[]) as u(id) join device d on d.id = u.id;
-
 -- name: tick_active
 -- in: bigint[]
--- out: device_id module job_id seq
+-- out: device_id module job_id seq state
 -- The unfinished tasks of these devices.
-select a.device_id, a.module, a.job_id, a.seq
+select a.device_id, a.module, a.job_id, a.seq, t.state
 from unnest($1::bigint[]) as u(id) join active_task a on a.device_id = u.id
+join task t on t.job_id = a.job_id and t.seq = a.seq
 order by a.device_id, a.module;
 
 -- ---- feeding -----------------------------------------------------------------------------------------------
@@ -65,11 +61,6 @@ order by t.seq;
 -- in: bigint int
 -- out: due_ms job_id seq kind
 select due_ms, job_id, seq, kind from timer where due_ms <= $1::bigint order by due_ms, job_id, seq, kind limit $2::int;
-
--- name: tick_timer_next
--- in:
--- out: due_ms
-select due_ms from timer order by due_ms limit 1;
 
 -- ---- under the jobs' locks ----------------------------------------------------------------------------------
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See dispatcher.h: makes the parts, ties them together, takes them down in reverse. */
+#include "dispatcher/dispatcher.h"
+
+#include "dispatcher/credentials.h"
+#include "dispatcher/journal.h"
+#include "dispatcher/maker.h"
+#include "dispatcher/mqtt.h"
+#include "dispatcher/tick.h"
+#include "engine/brokerlink.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SHARD 0
+
+struct dispatcher {
+	struct journal *journal;
+	struct mqtt *mqtt;
+	_Atomic(struct credentials *) credentials;
+	_Atomic(struct maker *) maker;
+	_Atomic(struct engine *) engine;
+};
+
+/* ---- what the parts ask of each other; from their threads, also while the others are still being made ---- */
+
+static bool may_run(void *ctx)
+{
+	struct dispatcher *d = ctx;
+	struct engine *g = atomic_load(&d->engine);
+
+	return g && engine_leased(g);
+}
+
+static void wake_engine(void *ctx)
+{
+	struct dispatcher *d = ctx;
+	struct engine *g = atomic_load(&d->engine);
+
+	if (g)
+		engine_wake(g);
+}
+
+static int64_t connection(void *ctx)
+{
+	struct dispatcher *d = ctx;
+
+	/* Its answers come in by ingest. */
+	return mqtt_publisher_up(d->mqtt) && mqtt_ingest_up(d->mqtt) ? mqtt_connection(d->mqtt) : 0;
+}
+
+static enum err send_credentials(void *ctx, const void *payload, size_t len, int timeout_ms)
+{
+	struct dispatcher *d = ctx;
+
+	return mqtt_send_wait(d->mqtt, LINK_TO_BROKER, payload, len, timeout_ms);
+}
+
+static void broker_state(void *ctx, int64_t boot, int64_t position)
+{
+	struct dispatcher *d = ctx;
+
+	(void)boot;
+	credentials_state(atomic_load(&d->credentials), position);
+}
+
+static void lease_changed(void *ctx)
+{
+	struct dispatcher *d = ctx;
+
+	maker_wake(atomic_load(&d->maker));
+	credentials_wake(atomic_load(&d->credentials));
+}
+
+/* ---- start and stop ---- */
+
+static void start_threads(struct dispatcher *d, const struct dispatcher_options *o)
+{
+	const struct config *c = o->config;
+	struct mqtt_options m = { .uri = c->broker,
+				  .user = c->broker_user,
+				  .password = o->broker_password,
+				  .ca = c->broker_ca,
+				  .shard = SHARD,
+				  .window = (int)c->push_window,
+				  .journal = d->journal,
+				  .changed = wake_engine,
+				  .ctx = d };
+	struct credentials_options cr = { .config = c,
+					  .master = o->master,
+					  .shard = SHARD,
+					  .may_run = may_run,
+					  .connection = connection,
+					  .send = send_credentials,
+					  .ctx = d };
+	struct tick_options t = { .config = c,
+				  .shard = SHARD,
+				  .journal = d->journal,
+				  .store = o->store,
+				  .broker_state = broker_state,
+				  .lease_changed = lease_changed,
+				  .ctx = d };
+
+	d->mqtt = mqtt_start(&m);
+	t.mqtt = d->mqtt;
+	atomic_store(&d->credentials, credentials_start(&cr));
+	atomic_store(&d->maker, maker_start(c, may_run, wake_engine, d));
+	atomic_store(&d->engine, engine_start(&t));
+}
+
+enum err dispatcher_start(const struct dispatcher_options *o, struct error *e, struct dispatcher **ret)
+{
+	const char *dir = arena_printf(e->arena, "%s/journal", o->config->state_dir);
+	struct dispatcher *d = calloc(1, sizeof *d);
+	enum err err;
+
+	ensure(d != NULL);
+	err = journal_open(dir, (int)o->config->journal_segments, JOURNAL_SEGMENT_BYTES, e, &d->journal);
+	if (err != OK) {
+		free(d);
+		return err;
+	}
+	start_threads(d, o);
+	*ret = d;
+	return OK;
+}
+
+void dispatcher_stop(struct dispatcher *d)
+{
+	struct engine *g;
+
+	if (!d)
+		return;
+	g = atomic_load(&d->engine);
+	engine_stop_ticking(g);
+	maker_stop(atomic_load(&d->maker));
+	credentials_stop(atomic_load(&d->credentials));
+	atomic_store(&d->engine, NULL);
+	mqtt_stop(d->mqtt);
+	engine_free(g);
+	journal_close(d->journal);
+	free(d);
+}
+
+bool dispatcher_ready(struct dispatcher *d, const char **why)
+{
+	return engine_ready(atomic_load(&d->engine), why);
+}
+
+void dispatcher_wake_engine(void *d)
+{
+	wake_engine(d);
+}
+
+void dispatcher_wake_maker(void *d)
+{
+	maker_wake(atomic_load(&((struct dispatcher *)d)->maker));
+}
+
+void dispatcher_wake_credentials(void *d)
+{
+	credentials_wake(atomic_load(&((struct dispatcher *)d)->credentials));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The live jobs in memory: their settings, which never change, the last look at their rows, their pace and what
+ * waits for a slot. A job that ended stays for a while: its gate still counts. One thread: the tick's. */
+#ifndef DISPATCHER_JOBS_H
+#define DISPATCHER_JOBS_H
+
+#include "dispatcher/ready.h"
+#include "engine/pace.h"
+#include "storage/tick.h"
+
+struct live_job {
+	struct arena arena; /* of `set` */
+	struct tick_job set;
+	struct tick_run run;  /* as of the last look; decisions are made on a look under the lock */
+	struct pace pace;
+	struct ready ready;
+	int32_t cursor;       /* rows up to here have been looked at */
+	int skipped;          /* ticks in a row without its lock */
+	bool live;
+	int64_t gone_boot_ms; /* since when it is not live */
+};
+
+struct jobs {
+	struct live_job **items; /* ascending by id */
+	size_t n, cap;
+};
+
+void jobs_free(struct jobs *js);
+/* NULL: not in memory. */
+struct live_job *jobs_find(const struct jobs *js, int64_t job_id);
+/* Finds or loads; the connection is in no transaction; its arena and error are as before afterwards.
+ * ERR_NOT_FOUND: no such job. */
+enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_job **ret) MUST_USE;
+/* Brings the table in line with the live jobs of the database; new ones are loaded. */
+enum err jobs_sync(struct jobs *js, struct db *db) MUST_USE;
+/* Everything is to be looked at again: a snapshot of presence, the slow sweep. */
+void jobs_rescan(struct jobs *js);
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See tick.h. The order of a tick:
+ *   before the transaction   acknowledgements, jobs, records, devices, tasks, timers, candidates
+ *   in it                    lease, locks, rows, bulk orders, reports and timers, claims, everything back, position
+ *   after the commit         queues, pushes, answers
+ * What fails before the commit has changed nothing but memory that may be late or repeated; it is tried again. */
+#include "dispatcher/tick_priv.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+#include "storage/job_end.h"
+#include "storage/lease.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LEASE_MS 8000
+#define LEASE_SPARE_MS 2000 /* an owner stops so long before its lease ends */
+#define LEASE_RENEW_MS 2000
+#define LEASE_TRY_MS 500
+#define LOOK_MS 200         /* jobs and timers that API calls of other processes made */
+#define SWEEP_MS (10 * MS_PER_MINUTE)
+#define DROP_MS (60 * MS_PER_SECOND)
+#define BATCH_KEEP_MS (10 * MS_PER_MINUTE)
+#define DRAIN_MS 1000
+#define BACKOFF_MIN_MS 50
+#define BACKOFF_MAX_MS 2000
+
+/* ---- the lease ---- */
+
+static void lease_set(struct engine *g, bool leased)
+{
+	if (atomic_exchange(&g->leased, leased) == leased)
+		return;
+	metric_set(M_ENGINE_OWNER, leased);
+	if (leased)
+		log_event(EV_LEASE_TAKEN, LINT("shard", g->opt.shard), LINT("epoch", g->epoch));
+	else
+		log_event(EV_LEASE_LOST, LINT("shard", g->opt.shard), LINT("epoch", g->epoch));
+	if (g->opt.lease_changed)
+		g->opt.lease_changed(g->opt.ctx);
+}
+
+/* The heartbeat is also the measurement of the database's clock; the quickest answers are the best ones. */
+static void clock_measure(struct engine *g, int64_t sent_ms, utc_ms database_ms)
+{
+	int64_t now = clock_boot_ms(), rtt = now - sent_ms;
+
+	if (rtt > g->best_rtt_ms + 1) {
+		g->best_rtt_ms++;
+		return;
+	}
+	g->best_rtt_ms = rtt;
+	clock_set_offset(database_ms - (sent_ms + now) / 2);
+}
+
+static enum err lease_keep(struct engine *g)
+{
+	int64_t now = clock_boot_ms();
+	utc_ms database_ms = 0;
+	enum err e;
+
+	if (atomic_load(&g->leased) && now >= g->lease_until_boot_ms - LEASE_SPARE_MS) {
+		lease_set(g, false);
+		mqtt_want(g->opt.mqtt, MQTT_KEEP); /* nobody else may have it: a database outage */
+	}
+	if (now < g->renew_at_boot_ms)
+		return OK;
+	g->renew_at_boot_ms = now + LEASE_TRY_MS;
+	e = store_lease_take(g->db, g->opt.shard, g->owner, LEASE_MS, &g->epoch, &database_ms);
+	if (e == ERR_NOT_FOUND) {
+		lease_set(g, false);
+		mqtt_want(g->opt.mqtt, MQTT_OFF);
+		return OK;
+	}
+	TRY(e);
+	g->lease_until_boot_ms = now + LEASE_MS;
+	g->renew_at_boot_ms = now + LEASE_RENEW_MS;
+	clock_measure(g, now, database_ms);
+	if (clock_boot_ms() < g->lease_until_boot_ms - LEASE_SPARE_MS)
+		lease_set(g, true);
+	return OK;
+}
+
+/* After a takeover, and once at the start: memory is made anew from the database. */
+static enum err recover(struct engine *g)
+{
+	uint64_t position = 0;
+
+	if (g->recovered_epoch == g->epoch)
+		return OK;
+	TRY(jobs_sync(&g->jobs, g->db));
+	TRY(publish_recover(g));
+	TRY(store_tick_position(g->db, journal_id(g->opt.journal), &position));
+	journal_set_applied(g->opt.journal, position);
+	g->cursor = journal_applied(g->opt.journal);
+	presence_lost(g->presence);
+	g->presence_was_known = false;
+	jobs_rescan(&g->jobs);
+	g->look_at_boot_ms = 0;
+	g->next_timer_ms = 0;
+	g->recovered_epoch = g->epoch;
+	return OK;
+}
+
+/* What became of the commit whose answer was lost? */
+static enum err recheck(struct engine *g)
+{
+	uint64_t position = 0;
+	enum err e;
+
+	if (!g->recheck)
+		return OK;
+	TRY(store_tick_position(g->db, journal_id(g->opt.journal), &position));
+	e = g->unknown_batch ? store_tick_batch_exists(g->db, g->unknown_batch) : ERR_NOT_FOUND;
+	if (e != OK && e != ERR_NOT_FOUND)
+		return e;
+	if (e == OK) { /* claimed, and never handed over */
+		for (size_t i = 0; i < g->unknown_claims.n; i++)
+			VEC_KEEP(&g->undone, g->unknown_claims.items[i]);
+		VEC_KEEP(&g->acked, g->unknown_batch);
+	}
+	g->unknown_claims.n = 0;
+	if (position > g->cursor) {
+		g->cursor = position;
+		journal_set_applied(g->opt.journal, position);
+	}
+	g->recheck = false;
+	return OK;
+}
+
+/* ---- before the transaction ---- */
+
+static enum err look(struct engine *g)
+{
+	int64_t now = clock_boot_ms(), seconds = 0;
+
+	if (now < g->look_at_boot_ms)
+		return OK;
+	g->look_at_boot_ms = now + LOOK_MS;
+	TRY(jobs_sync(&g->jobs, g->db));
+	g->next_timer_ms = 0; /* calls set timers too */
+	if (now >= g->sweep_at_boot_ms) {
+		g->sweep_at_boot_ms = now + SWEEP_MS;
+		jobs_rescan(&g->jobs);
+	}
+	if (now >= g->drop_at_boot_ms) {
+		g->drop_at_boot_ms = now + DROP_MS;
+		TRY(store_tick_batches_drop(g->db, clock_now() - BATCH_KEEP_MS));
+		TRY(store_tick_oldest_snapshot(g->db, &seconds));
+		metric_set(M_OLDEST_SNAPSHOT, seconds);
+	}
+	return OK;
+}
+
+static enum err gather(struct work *w)
+{
+	struct engine *g = w->g;
+
+	TRY(reports_read(w));
+	TRY(online_resolve(w));
+	TRY(reports_resolve(w));
+	TRY(timers_read(w));
+	for (size_t i = 0; i < g->undone.n; i++)
+		work_want(w, g->undone.items[i].job_id, g->undone.items[i].seq, true);
+	TRY(claim_feed(w));
+	claim_candidates(w);
+	return OK;
+}
+
+static bool has_work(const struct work *w)
+{
+	const struct engine *g = w->g;
+
+	return w->n_records > 0 || w->n_timers > 0 || w->candidates.n > 0 || g->undone.n > 0 || g->acked.n > 0 ||
+	       online_dirty(g);
+}
+
+/* ---- in the transaction ---- */
+
+static enum err write_all(struct work *w)
+{
+	struct engine *g = w->g;
+	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t), *seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
+
+	TRY(work_write(w));
+	TRY(store_tick_versions(g->db, w->versions.items, w->versions.n, w->now));
+	TRY(online_write(w));
+	for (size_t i = 0; i < w->claims.n; i++) {
+		jobs[i] = w->claims.items[i].job->run.job_id;
+		seqs[i] = w->claims.items[i].task->t.seq;
+	}
+	if (w->claims.n > 0)
+		TRY(store_tick_batch(g->db, w->batch_id, w->now, jobs, seqs, w->claims.n));
+	TRY(store_tick_batches_acked(g->db, g->acked.items, g->acked.n, w->now));
+	if (w->n_records > 0)
+		TRY(store_tick_set_position(g->db, journal_id(g->opt.journal), w->next_position, w->now));
+	return OK;
+}
+
+static enum err transact(struct work *w)
+{
+	struct engine *g = w->g;
+	enum err e;
+
+	w->start_boot_ms = clock_boot_ms();
+	TRY(db_begin(g->db, DB_READ_WRITE));
+	e = store_lease_check(g->db, g->opt.shard, g->owner, g->epoch);
+	if (e == ERR_NOT_FOUND) {
+		lease_set(g, false);
+		g->renew_at_boot_ms = 0;
+		return e;
+	}
+	TRY(e);
+	TRY(work_load(w));
+	undone_apply(w);
+	events_apply(w);
+	claim_take(w);
+	TRY(write_all(w));
+	return db_commit(g->db);
+}
+
+/* ---- after it ---- */
+
+static void committed(struct work *w)
+{
+	struct engine *g = w->g;
+
+	if (w->n_records > 0) {
+		g->cursor = w->next_position;
+		journal_set_applied(g->opt.journal, g->cursor);
+	}
+	for (size_t i = 0; i < w->arm.n; i++)
+		g->next_timer_ms = i64_min(g->next_timer_ms, w->arm.items[i].due_ms);
+	g->poisoned = 0;
+	g->undone.n = 0;
+	g->acked.n = 0;
+	online_committed(w);
+	claim_committed(w);
+	g->last_claim_us = w->now_us;
+	publish_claims(w);
+	publish_replies(w);
+}
+
+/* A report that the database refuses must not hold up the others: they are replayed one by one, and the one that
+ * fails alone is left out, unless the tick fails without it too. */
+static void isolate(struct work *w, enum err e)
+{
+	struct engine *g = w->g;
+
+	if ((e != ERR_DB && e != ERR_DB_CONFLICT) || w->n_records == 0)
+		return;
+	if (w->n_records > 1) {
+		g->single_until = w->next_position;
+		return;
+	}
+	if (g->single_until < w->next_position)
+		g->single_until = w->next_position;
+	if (w->reports_only)
+		g->poisoned = g->poisoned == g->cursor + 1 ? 0 : g->cursor + 1;
+}
+
+static void failed(struct work *w, enum err e)
+{
+	struct engine *g = w->g;
+
+	if (e == ERR_COMMIT_UNKNOWN) {
+		g->recheck = true;
+		g->unknown_batch = w->batch_id;
+		g->unknown_claims.n = 0;
+		for (size_t i = 0; i < w->claims.n; i++) {
+			const struct claim *c = &w->claims.items[i];
+
+			VEC_KEEP(&g->unknown_claims, ((struct undone){ .job_id = c->job->run.job_id,
+									.seq = c->task->t.seq,
+									.device_conn = c->conn }));
+		}
+	}
+	g->next_timer_ms = 0;
+	db_rollback(g->db);
+	claim_return(w);
+	isolate(w, e);
+}
+
+/* One tick; *ret_more: there is more to do at once. */
+static enum err tick(struct engine *g, bool *ret_more)
+{
+	struct work w = { .g = g, .a = &g->arena, .now = clock_now(), .now_us = clock_boot_us() };
+	int64_t start_us = w.now_us;
+	enum err e;
+
+	publish_acks(g, &g->arena);
+	online_ask(g);
+	TRY(look(g));
+	w.reports_only = g->cursor < g->single_until;
+	e = gather(&w);
+	if (e == OK && !has_work(&w)) {
+		g->last_claim_us = w.now_us;
+		return OK;
+	}
+	if (e == OK)
+		e = transact(&w);
+	if (e != OK) {
+		failed(&w, e);
+		return e;
+	}
+	committed(&w);
+	*ret_more = w.timers_until < w.now || w.n_timers > 0 || w.reports_only;
+	metric_observe_us(M_TICK_SECONDS, NULL, clock_boot_us() - start_us);
+	return OK;
+}
+
+static void wait_for_work(struct engine *g, int64_t until_boot_ms)
+{
+	struct pollfd p = { .fd = g->wake_fd, .events = POLLIN };
+	int64_t left = until_boot_ms - clock_boot_ms();
+	uint64_t count;
+
+	if (left > 0 && poll(&p, 1, (int)left) > 0 && read(g->wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
+		g->look_at_boot_ms = 0;
+}
+
+/* One turn of the loop: the lease, what is owed from before, a tick. */
+static enum err turn(struct engine *g, bool *ret_more)
+{
+	int64_t boot = 0, position = 0;
+
+	TRY(lease_keep(g));
+	if (!atomic_load(&g->leased))
+		return OK;
+	TRY(recover(g));
+	TRY(recheck(g));
+	mqtt_want(g->opt.mqtt, MQTT_CONNECT);
+	TRY(tick(g, ret_more));
+	if (presence_state(g->presence, &boot, &position) && g->opt.broker_state)
+		g->opt.broker_state(g->opt.ctx, boot, position);
+	return OK;
+}
+
+/* What was handed over is marked as acknowledged, so that nobody pushes it again; then the next owner may come. */
+static void drain(struct engine *g)
+{
+	int64_t until = clock_boot_ms() + DRAIN_MS;
+	enum err e = OK;
+
+	arena_reset(&g->arena);
+	error_init(&g->error, &g->arena);
+	db_begin_work(g->db, &g->arena, &g->error);
+	if (!atomic_load(&g->leased))
+		return;
+	publish_acks(g, &g->arena);
+	while (publish_open(g) && mqtt_publisher_up(g->opt.mqtt) && clock_boot_ms() < until) {
+		(void)poll(NULL, 0, 10);
+		publish_acks(g, &g->arena);
+	}
+	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, clock_now());
+	if (e == OK)
+		e = store_lease_give_back(g->db, g->opt.shard, g->owner);
+	if (e != OK)
+		log_limited(EV_TICK_FAILED, LSTR("why", error_text(&g->error)));
+	atomic_store(&g->leased, false);
+}
+
+static void *engine_main(void *arg)
+{
+	struct engine *g = arg;
+
+	while (!atomic_load(&g->stop)) {
+		int64_t began = clock_boot_ms(), pause = g->opt.config->tick_ms;
+		bool more = false;
+		enum err e;
+
+		arena_reset(&g->arena);
+		error_init(&g->error, &g->arena);
+		db_begin_work(g->db, &g->arena, &g->error);
+		e = turn(g, &more);
+		atomic_store(&g->db_up, e == OK);
+		atomic_store(&g->caught_up, e == OK && atomic_load(&g->leased) && online_known(g));
+		metric_set(M_JOURNAL_FILL, journal_fill(g->opt.journal));
+		if (e == OK || e == ERR_NOT_FOUND) {
+			g->backoff_ms = BACKOFF_MIN_MS;
+		} else {
+			log_limited(EV_TICK_FAILED, LSTR("why", error_text(&g->error)));
+			metric_add(M_TICK_FAILED, 1);
+			pause = g->backoff_ms;
+			g->backoff_ms = i64_min(2 * g->backoff_ms, BACKOFF_MAX_MS);
+		}
+		if (!more)
+			wait_for_work(g, began + pause);
+	}
+	drain(g);
+	return NULL;
+}
+
+/* ---- making and ending ---- */
+
+struct engine *engine_start(const struct tick_options *o)
+{
+	struct engine *g = calloc(1, sizeof *g);
+	struct db_options d = { .conninfo = o->config->database,
+				.statement_ms = (int)o->config->database_timeout_ms,
+				.connect_ms = (int)o->config->database_timeout_ms,
+				.name = "otad engine",
+				.pin_plans = true };
+
+	ensure(g != NULL);
+	g->opt = *o;
+	g->db = db_new(&d);
+	arena_init(&g->arena);
+	arena_init(&g->online_arena);
+	g->presence = presence_new();
+	g->next_token = 1;
+	g->backoff_ms = BACKOFF_MIN_MS;
+	g->recovered_epoch = -1;
+	g->best_rtt_ms = INT32_MAX;
+	g->sweep_at_boot_ms = clock_boot_ms() + SWEEP_MS;
+	/* The journal's directory has one process at a time, so its id names an owner that may go on at once. */
+	memcpy(g->owner, journal_id(o->journal), strlen(journal_id(o->journal)) + 1);
+	g->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ensure(g->wake_fd >= 0);
+	ensure(pthread_create(&g->thread, NULL, engine_main, g) == 0);
+	return g;
+}
+
+void engine_stop_ticking(struct engine *g)
+{
+	atomic_store(&g->stop, true);
+	engine_wake(g);
+	(void)pthread_join(g->thread, NULL);
+}
+
+void engine_free(struct engine *g)
+{
+	db_free(g->db);
+	jobs_free(&g->jobs);
+	later_free(&g->later);
+	presence_free(g->presence);
+	arena_free(&g->arena);
+	arena_free(&g->online_arena);
+	free(g->changes.items);
+	free(g->acked.items);
+	free(g->recovered.items);
+	free(g->recovered_pushes.items);
+	free(g->undone.items);
+	free(g->unknown_claims.items);
+	(void)close(g->wake_fd);
+	free(g);
+}
+
+void engine_wake(struct engine *g)
+{
+	uint64_t one = 1;
+
+	if (write(g->wake_fd, &one, sizeof one) < 0)
+		ensure(errno == EAGAIN); /* it is awake already */
+}
+
+bool engine_leased(const struct engine *g)
+{
+	return atomic_load(&g->leased);
+}
+
+bool engine_ready(const struct engine *g, const char **why)
+{
+	*why = "";
+	if (!atomic_load(&g->db_up))
+		*why = "the engine has no database";
+	else if (!atomic_load(&g->leased))
+		*why = "another process runs the engine";
+	else if (!mqtt_publisher_up(g->opt.mqtt) || !mqtt_ingest_up(g->opt.mqtt))
+		*why = "the broker is not connected";
+	else if (!atomic_load(&g->caught_up))
+		*why = "the broker has not said yet who is online";
+	return **why == '\0';
+}

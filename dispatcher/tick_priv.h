@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the tick (tick.c says in which order they come); nobody else includes it. Everything
+ * here belongs to the engine's thread, but for what is marked as atomic. */
+#ifndef DISPATCHER_TICK_PRIV_H
+#define DISPATCHER_TICK_PRIV_H
+
+#include "dispatcher/jobs.h"
+#include "dispatcher/mqtt.h"
+#include "dispatcher/presence.h"
+#include "dispatcher/report.h"
+#include "dispatcher/tick.h"
+#include "storage/package_store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A growing array in an arena: struct { T *items; size_t n, cap; }. */
+#define VEC(T) \
+	struct { \
+		T *items; \
+		size_t n, cap; \
+	}
+#define VEC_ADD(arena, v, item) \
+	do { \
+		if ((v)->n == (v)->cap) { \
+			size_t cap_ = (v)->cap ? 2 * (v)->cap : 32; \
+			void *items_ = arena_array((arena), cap_, sizeof *(v)->items); \
+			if ((v)->n) \
+				memcpy(items_, (v)->items, (v)->n * sizeof *(v)->items); \
+			(v)->items = items_; \
+			(v)->cap = cap_; \
+		} \
+		(v)->items[(v)->n++] = (item); \
+	} while (0)
+
+#define OUTSTANDING_MAX 65536u /* a power of two, far above the window */
+#define BATCHES_MAX 4096u
+
+/* A push that was handed over and not acknowledged. */
+struct outstanding {
+	uint64_t token; /* 0: free */
+	int64_t job_id;
+	int64_t batch_id;
+	int64_t connection; /* of the publisher */
+	int64_t device_conn;
+	int32_t seq;
+};
+/* A batch some of whose pushes are not acknowledged. */
+struct open_batch {
+	int64_t id; /* 0: free */
+	int64_t waiting;
+};
+/* A push that never went out, or whose outcome is unknown: told to the task by the next tick. */
+struct undone {
+	int64_t job_id;
+	int32_t seq;
+	int64_t device_conn;
+	bool unknown; /* it may have gone out: only due again */
+};
+
+/* A device came or went. */
+struct online_change {
+	const char *pk, *dn, *ip;
+	int64_t device_id; /* 0: to be looked up; -1: there is no such device */
+	int64_t conn;
+	utc_ms at;
+	bool online, fed;
+};
+
+struct engine {
+	struct tick_options opt;
+	struct db *db;
+	struct arena arena; /* of one tick */
+	struct error error;
+	pthread_t thread;
+	_Atomic bool stop, leased, caught_up, db_up;
+	int wake_fd;
+
+	char owner[64];
+	int64_t epoch, lease_until_boot_ms, renew_at_boot_ms;
+
+	struct jobs jobs;
+	struct later later;
+	uint64_t cursor;          /* next record of the journal */
+	uint64_t presence_cursor; /* broker lines before it were taken already */
+	uint64_t single_until;    /* records before it are applied one by one */
+	uint64_t poisoned;        /* position + 1 of a record to leave out; 0: none */
+	utc_ms next_timer_ms;     /* not before this is a timer due, as far as is known */
+	int64_t look_at_boot_ms;  /* when to look at jobs and timers again */
+	int64_t sweep_at_boot_ms, drop_at_boot_ms;
+	int64_t last_claim_us;
+
+	struct presence *presence;
+	struct arena online_arena; /* texts of `changes` */
+	VEC(struct online_change) changes; /* not yet in the table of sessions */
+	bool presence_was_known, session_rest;
+	utc_ms ingest_since; /* as last seen */
+
+	int64_t unknown_batch; /* of a commit whose outcome is not known; 0: it had none */
+	bool recheck;          /* look up what became of that commit */
+	VEC(struct undone) unknown_claims;
+	int64_t recovered_epoch;
+	int64_t best_rtt_ms;
+
+	struct outstanding outstanding[OUTSTANDING_MAX];
+	uint64_t next_token;
+	int64_t connection; /* the publisher's, as last seen */
+	struct open_batch batches[BATCHES_MAX];
+	VEC(int64_t) acked;          /* batches to be marked; malloc'ed by VEC_KEEP */
+	VEC(int64_t) recovered;      /* batches of earlier processes: acknowledged with the next connection */
+	VEC(int64_t) recovered_pushes; /* their jobs, one per push */
+	VEC(struct undone) undone;
+	int64_t backoff_ms;
+};
+
+/* The same as VEC_ADD for what outlives a tick: grown with realloc, emptied by n = 0. */
+#define VEC_KEEP(v, item) \
+	do { \
+		if ((v)->n == (v)->cap) { \
+			(v)->cap = (v)->cap ? 2 * (v)->cap : 32; \
+			(v)->items = realloc((v)->items, (v)->cap * sizeof *(v)->items); \
+			ensure((v)->items != NULL); \
+		} \
+		(v)->items[(v)->n++] = (item); \
+	} while (0)
+
+/* ---- one tick ---- */
+
+struct key {
+	int64_t job_id;
+	int32_t seq;
+};
+struct work_task {
+	struct task t;
+	const char *device_name; /* NULL: the device is gone */
+	struct live_job *job;
+	const struct tick_run *run;
+	bool changed, ended;
+};
+struct work_report {
+	struct report r;
+	utc_ms at;
+	int64_t device_id;
+	struct key key; /* job_id 0: no task */
+};
+struct claim {
+	struct live_job *job;
+	struct work_task *task;
+	struct ready_entry entry;
+	int64_t conn;
+	int32_t push_no;
+};
+struct reply {
+	enum downlink kind;
+	struct work_task *task; /* NULL: nothing for the device */
+	const struct report *report;
+	int32_t push_no;
+};
+struct candidate {
+	struct live_job *job;
+	struct ready_entry entry;
+	bool used;
+};
+
+struct work {
+	struct engine *g;
+	struct arena *a;
+	utc_ms now;
+	int64_t now_us, start_boot_ms;
+	bool reports_only; /* single mode */
+
+	/* found out before the transaction */
+	size_t n_records;
+	uint64_t next_position;
+	utc_ms timers_until;
+	VEC(struct work_report) reports;
+	VEC(struct candidate) candidates; /* by job, ascending */
+	const struct tick_timer *timers;
+	size_t n_timers;
+	VEC(struct key) keys;
+	VEC(int64_t) jobs_wanted, jobs_if_free;
+
+	/* in the transaction */
+	const struct tick_run *runs;
+	size_t n_runs;
+	struct tick_count *counts; /* parallel to runs */
+	const struct tick_order *orders;
+	size_t n_orders;
+	struct work_task *tasks;
+	size_t n_tasks;
+	VEC(struct tick_event) events;
+	VEC(struct tick_timer) arm;
+	VEC(struct tick_version) versions;
+	VEC(int64_t) settle; /* jobs whose end is to be looked at */
+	VEC(struct claim) claims;
+	VEC(struct reply) replies;
+	VEC(struct later_entry) ready_after; /* for the queues, once committed */
+	int64_t batch_id;
+};
+
+/* tick_reports.c */
+enum err reports_read(struct work *w) MUST_USE;
+enum err reports_resolve(struct work *w) MUST_USE;
+void report_apply(struct work *w, const struct work_report *r);
+
+/* tick_online.c: who is connected, as the broker tells it */
+void online_message(struct work *w, const struct journal_record *r);
+/* Gives newly connected devices their keys, and finds the tasks that wait for them. */
+enum err online_resolve(struct work *w) MUST_USE;
+/* Asks the broker for a snapshot when one is needed. */
+void online_ask(struct engine *g);
+bool online_known(struct engine *g);
+/* 0 when the device is not connected; *ret_since: when it connected. */
+int64_t online_conn(struct engine *g, int64_t device_id, utc_ms *ret_since);
+/* Key of a connected device; 0: not connected, or not known yet. */
+int64_t online_device(struct engine *g, const char *product_key, const char *device_name);
+bool online_dirty(const struct engine *g);
+enum err online_write(struct work *w) MUST_USE;
+void online_committed(struct work *w);
+
+/* tick_work.c */
+void work_want(struct work *w, int64_t job_id, int32_t seq, bool must_lock);
+enum err work_load(struct work *w) MUST_USE;
+struct work_task *work_find(struct work *w, int64_t job_id, int32_t seq);
+const struct tick_run *work_run(const struct work *w, int64_t job_id);
+void work_step(struct work *w, struct work_task *k, const struct task_event *e);
+enum err work_write(struct work *w) MUST_USE;
+
+/* tick_timers.c */
+enum err timers_read(struct work *w) MUST_USE;
+/* Starts and ends jobs; under their locks, before their rows are read. */
+enum err timers_jobs(struct work *w) MUST_USE;
+/* Reports and the tasks' timers, in the order of their times. */
+void events_apply(struct work *w);
+void undone_apply(struct work *w);
+
+/* tick_claim.c */
+enum err claim_feed(struct work *w) MUST_USE;
+void claim_candidates(struct work *w);
+void claim_take(struct work *w);
+void claim_return(struct work *w); /* the tick failed: everything back into the queues */
+void claim_committed(struct work *w);
+
+/* tick_publish.c */
+void publish_acks(struct engine *g, struct arena *a);
+/* Is anything handed over and not acknowledged? */
+bool publish_open(const struct engine *g);
+void publish_claims(struct work *w);
+void publish_replies(struct work *w);
+/* After a takeover: gates and unfinished pushes out of the database. */
+enum err publish_recover(struct engine *g) MUST_USE;
+void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n);
+void publish_batch_ack(struct engine *g, int64_t batch_id);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes out, after the commit and only then; acknowledgements; what a former owner left behind. */
+#include "dispatcher/tick_priv.h"
+
+#include "dispatcher/payload.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A push reaches the broker within this time of its claim, or not at all (rules §4). */
+#define HANDOVER_MS 900
+#define GATE_MS 60000
+
+/* ---- batches and acknowledgements ---- */
+
+void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n)
+{
+	for (size_t i = 0; i < BATCHES_MAX; i++)
+		if (g->batches[i].id == 0) {
+			g->batches[i] = (struct open_batch){ .id = batch_id, .waiting = n };
+			return;
+		}
+	VEC_KEEP(&g->acked, batch_id); /* more than can be in the window; only its mark is early */
+}
+
+void publish_batch_ack(struct engine *g, int64_t batch_id)
+{
+	for (size_t i = 0; i < BATCHES_MAX; i++)
+		if (g->batches[i].id == batch_id) {
+			if (--g->batches[i].waiting == 0) {
+				g->batches[i].id = 0;
+				VEC_KEEP(&g->acked, batch_id);
+			}
+			return;
+		}
+}
+
+static void ack_one(struct engine *g, struct outstanding *o, int64_t at_us)
+{
+	struct live_job *j = jobs_find(&g->jobs, o->job_id);
+
+	if (j)
+		pace_ack(&j->pace, 1, at_us);
+	publish_batch_ack(g, o->batch_id);
+	o->token = 0;
+}
+
+/* A new connection of the publisher: what earlier ones left unacknowledged may or may not have reached the
+ * broker. It counts as acknowledged now, and its tasks are due again. */
+static void connection_changed(struct engine *g)
+{
+	int64_t at_us = clock_boot_us();
+
+	for (size_t i = 0; i < OUTSTANDING_MAX; i++) {
+		struct outstanding *o = &g->outstanding[i];
+
+		if (o->token == 0 || o->connection == g->connection)
+			continue;
+		VEC_KEEP(&g->undone,
+			 ((struct undone){ .job_id = o->job_id, .seq = o->seq, .device_conn = o->device_conn, .unknown = true }));
+		ack_one(g, o, at_us);
+	}
+	for (size_t i = 0; i < g->recovered_pushes.n; i++) {
+		struct live_job *j = jobs_find(&g->jobs, g->recovered_pushes.items[i]);
+
+		if (j)
+			pace_ack(&j->pace, 1, at_us);
+	}
+	for (size_t i = 0; i < g->recovered.n; i++)
+		VEC_KEEP(&g->acked, g->recovered.items[i]);
+	g->recovered_pushes.n = 0;
+	g->recovered.n = 0;
+}
+
+void publish_acks(struct engine *g, struct arena *a)
+{
+	struct mqtt_ack *acks = NULL;
+	int64_t connection = mqtt_connection(g->opt.mqtt);
+	size_t n = mqtt_acks(g->opt.mqtt, a, &acks);
+
+	for (size_t i = 0; i < n; i++) {
+		struct outstanding *o = &g->outstanding[acks[i].token % OUTSTANDING_MAX];
+
+		if (o->token == acks[i].token)
+			ack_one(g, o, acks[i].at_us);
+	}
+	metric_add(M_PUSH_ACKS, (int64_t)n);
+	if (connection != g->connection) {
+		g->connection = connection;
+		connection_changed(g);
+	}
+}
+
+bool publish_open(const struct engine *g)
+{
+	for (size_t i = 0; i < BATCHES_MAX; i++)
+		if (g->batches[i].id != 0)
+			return true;
+	return false;
+}
+
+/* ---- payloads ---- */
+
+static struct payload payload_of(struct work *w, struct live_job *j, int64_t device_id, int32_t push_no)
+{
+	const struct tick_job *s = &j->set;
+	struct payload_file *f = ARENA_ARRAY(w->a, s->n_files + 1, struct payload_file);
+	utc_ms expires = w->now + w->g->opt.config->store_url_hours * MS_PER_HOUR;
+
+	for (size_t i = 0; i < s->n_files; i++) {
+		f[i] = (struct payload_file){ .n = s->files[i].n,
+					      .name = s->files[i].name,
+					      .size = s->files[i].size,
+					      .md5 = s->files[i].md5,
+					      .sha256 = s->files[i].sha256 };
+		f[i].url = package_store_sign(w->g->opt.store, w->a, s->files[i].object_key, s->firmware_id, device_id,
+					      push_no, expires);
+	}
+	return (struct payload){ .firmware_id = s->firmware_id,
+				 .version = s->rules.dest_version,
+				 .module = s->rules.module,
+				 .sign_method = s->sign_method,
+				 .udi = s->udi,
+				 .differential = s->rules.differential,
+				 .mqtt = s->download_mqtt && s->n_files == 1,
+				 .tag_keys = s->tag_keys,
+				 .tag_values = s->tag_values,
+				 .tags = s->n_tags,
+				 .files = f,
+				 .files_n = s->n_files };
+}
+
+/* ---- pushes ---- */
+
+static void undo(struct engine *g, const struct claim *c, int64_t batch_id)
+{
+	pace_unclaim(&c->job->pace, 1);
+	publish_batch_ack(g, batch_id);
+	VEC_KEEP(&g->undone, ((struct undone){ .job_id = c->job->run.job_id, .seq = c->task->t.seq, .device_conn = c->conn }));
+}
+
+static bool hand_over(struct work *w, const struct claim *c)
+{
+	struct engine *g = w->g;
+	struct payload p = payload_of(w, c->job, c->task->t.device_id, c->push_no);
+	const char *topic = downlink_topic(w->a, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name);
+	struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
+	int64_t connection = mqtt_connection(g->opt.mqtt); /* before: too old is safe, too new would never be acknowledged */
+	uint64_t token = g->next_token;
+	struct outstanding *o = &g->outstanding[token % OUTSTANDING_MAX];
+
+	payload_push(w->a, b, &p, w->now);
+	ensure(!b->overflow);
+	if (!mqtt_wait_room(g->opt.mqtt, w->start_boot_ms + HANDOVER_MS) ||
+	    clock_boot_ms() >= w->start_boot_ms + HANDOVER_MS)
+		return false;
+	if (mqtt_publish(g->opt.mqtt, topic, b->data, b->len, token) != OK)
+		return false;
+	*o = (struct outstanding){ .token = token,
+				   .job_id = c->job->run.job_id,
+				   .batch_id = w->batch_id,
+				   .connection = connection,
+				   .device_conn = c->conn,
+				   .seq = c->task->t.seq };
+	g->next_token = token == MQTT_TOKEN_MAX ? 1 : token + 1;
+	metric_add(M_PUSHES, 1);
+	return true;
+}
+
+void publish_claims(struct work *w)
+{
+	int64_t unsent = 0;
+
+	if (w->claims.n == 0)
+		return;
+	publish_batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
+	for (size_t i = 0; i < w->claims.n; i++) {
+		const struct claim *c = &w->claims.items[i];
+
+		/* What a report of the same tick ended is not pushed any more. */
+		if (unsent == 0 && task_state_unfinished(c->task->t.state) && hand_over(w, c))
+			continue;
+		unsent++;
+		undo(w->g, c, w->batch_id);
+	}
+	if (unsent == 0)
+		return;
+	metric_add(M_PUSHES_UNSENT, unsent);
+	log_limited(EV_PUSHES_UNSENT, LINT("unsent", unsent), LINT("of", w->claims.n));
+}
+
+/* ---- answers to devices' own requests ---- */
+
+void publish_replies(struct work *w)
+{
+	for (size_t i = 0; i < w->replies.n; i++) {
+		const struct reply *r = &w->replies.items[i];
+		struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
+		const char *topic = downlink_topic(w->a, r->kind, r->report->product_key, r->report->device_name);
+
+		if (!r->task) {
+			payload_get_none(w->a, b, r->report->id);
+		} else {
+			struct payload p = payload_of(w, r->task->job, r->task->t.device_id, r->push_no);
+
+			if (r->kind == DOWNLINK_REQUEST)
+				payload_push(w->a, b, &p, w->now);
+			else
+				payload_get_reply(w->a, b, &p, r->report->id);
+		}
+		ensure(!b->overflow);
+		/* A device that gets no answer asks again. */
+		if (!mqtt_wait_room(w->g->opt.mqtt, w->start_boot_ms + HANDOVER_MS) ||
+		    clock_boot_ms() >= w->start_boot_ms + HANDOVER_MS ||
+		    mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) != OK)
+			return;
+		metric_add_label(M_REPLIES, r->kind == DOWNLINK_REQUEST ? "request" : "get", 1);
+	}
+}
+
+/* ---- recovery ---- */
+
+static enum err count_batch(struct engine *g, const struct tick_batch *b, utc_ms now)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct live_job *j = NULL;
+		enum err e = jobs_get(&g->jobs, g->db, b->job_ids[i], &j);
+
+		if (e == ERR_NOT_FOUND)
+			continue;
+		TRY(e);
+		j->pace.unacked++;
+		if (b->acked_ms)
+			pace_ack(&j->pace, 1, clock_boot_us() - i64_max(now - b->acked_ms, 0) * 1000);
+		else
+			VEC_KEEP(&g->recovered_pushes, b->job_ids[i]);
+	}
+	if (!b->acked_ms)
+		VEC_KEEP(&g->recovered, b->id);
+	return OK;
+}
+
+enum err publish_recover(struct engine *g)
+{
+	const struct tick_batch *b = NULL;
+	utc_ms now = clock_now();
+	size_t n = 0;
+	enum err e;
+
+	g->recovered.n = 0;
+	g->recovered_pushes.n = 0;
+	memset(g->outstanding, 0, sizeof g->outstanding);
+	memset(g->batches, 0, sizeof g->batches);
+	TRY(store_tick_batches_recent(g->db, now - GATE_MS, &b, &n));
+	for (size_t i = 0; i < g->jobs.n; i++)
+		pace_free(&g->jobs.items[i]->pace);
+	for (size_t i = 0; i < n; i++)
+		TRY(count_batch(g, &b[i], now));
+	if (g->recovered.n == 0)
+		return OK;
+	TRY(db_begin(g->db, DB_READ_WRITE));
+	e = store_tick_forget_pushes(g->db, g->recovered.items, g->recovered.n);
+	if (e == OK)
+		return db_commit(g->db);
+	db_rollback(g->db);
+	return e;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reports of devices: out of the journal, to their device and task, and what they do to it. */
+#include "dispatcher/tick_priv.h"
+
+#include "engine/base/log.h"
+#include "engine/base/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORDS_MAX ((size_t)2000)
+
+static void dropped(enum nonsense n)
+{
+	metric_add_label(M_NONSENSE, nonsense_name(n), 1);
+}
+
+static void read_record(struct work *w, const struct journal_record *r)
+{
+	struct uplink_topic topic = uplink_parse(w->a, r->topic, r->topic_len);
+	struct work_report report = { .at = r->received_ms };
+	enum nonsense bad;
+
+	if (topic.kind == UPLINK_BROKER) {
+		if (r->position >= w->g->presence_cursor)
+			online_message(w, r);
+		return;
+	}
+	bad = r->position + 1 == w->g->poisoned ?
+		      NONSENSE_POISON :
+		      report_parse(w->a, &topic, r->payload, r->payload_len, &report.r);
+	if (bad == NONSENSE_POISON)
+		log_event(EV_REPORT_POISONED, LSTR("topic", r->topic));
+	if (bad != SENSE) {
+		dropped(bad);
+		return;
+	}
+	VEC_ADD(w->a, &w->reports, report);
+}
+
+enum err reports_read(struct work *w)
+{
+	struct engine *g = w->g;
+	struct journal_record *r = ARENA_ARRAY(w->a, RECORDS_MAX + 1, struct journal_record);
+	size_t max = g->cursor < g->single_until ? 1 : RECORDS_MAX;
+	size_t n = journal_read(g->opt.journal, w->a, g->cursor, max + (max > 1), r);
+
+	w->next_position = g->cursor;
+	w->timers_until = w->now;
+	if (n > max || (max == 1 && n == 1 && journal_pending(g->opt.journal, r[0].next)))
+		w->timers_until = i64_min(w->now, r[n - 1].received_ms); /* there is more to be applied */
+	w->n_records = n < max ? n : max;
+	for (size_t i = 0; i < w->n_records; i++) {
+		read_record(w, &r[i]);
+		w->next_position = r[i].next;
+	}
+	if (w->next_position > g->presence_cursor)
+		g->presence_cursor = w->next_position;
+	return OK;
+}
+
+/* ---- to their devices ---- */
+
+static int by_name(const void *x, const void *y)
+{
+	const struct tick_device *a = x, *b = y;
+	int c = strcmp(a->name, b->name);
+
+	return c ? c : strcmp(a->product_key, b->product_key);
+}
+
+/* Names that are not connected are looked up, all in one statement. */
+static enum err find_devices(struct work *w)
+{
+	size_t n = w->reports.n, n_names = 0, n_found = 0;
+	const char **keys = ARENA_ARRAY(w->a, n + 1, const char *), **names = ARENA_ARRAY(w->a, n + 1, const char *);
+	const struct tick_device *found = NULL;
+	struct tick_device *sorted;
+
+	for (size_t i = 0; i < n; i++) {
+		struct work_report *r = &w->reports.items[i];
+
+		r->device_id = online_device(w->g, r->r.product_key, r->r.device_name);
+		if (r->device_id)
+			continue;
+		keys[n_names] = r->r.product_key;
+		names[n_names++] = r->r.device_name;
+	}
+	TRY(store_tick_devices(w->g->db, keys, names, n_names, &found, &n_found));
+	if (n_found == 0)
+		return OK;
+	sorted = ARENA_ARRAY(w->a, n_found, struct tick_device);
+	memcpy(sorted, found, n_found * sizeof *sorted);
+	qsort(sorted, n_found, sizeof *sorted, by_name);
+	for (size_t i = 0; i < n; i++) {
+		struct work_report *r = &w->reports.items[i];
+		struct tick_device want = { .product_key = r->r.product_key, .name = r->r.device_name };
+		const struct tick_device *d;
+
+		if (r->device_id)
+			continue;
+		d = bsearch(&want, sorted, n_found, sizeof *sorted, by_name);
+		r->device_id = d ? d->device_id : 0;
+	}
+	return OK;
+}
+
+/* ---- to their tasks ---- */
+
+static int by_device(const void *x, const void *y)
+{
+	const struct tick_active *a = x, *b = y;
+
+	return (a->device_id > b->device_id) - (a->device_id < b->device_id);
+}
+
+/* A progress report that names no module, or one that has no task, belongs to the device's only task
+ * (device §2.7). Versions and requests are of exactly one module. */
+static enum err find_task(struct work *w, struct work_report *r, const struct tick_active *active, size_t n)
+{
+	struct tick_active want = { .device_id = r->device_id };
+	const struct tick_active *a = n ? bsearch(&want, active, n, sizeof *active, by_device) : NULL;
+	const struct tick_active *only, *end = active + n;
+	size_t others = 0;
+
+	if (!a)
+		return OK;
+	while (a > active && a[-1].device_id == r->device_id)
+		a--;
+	for (only = a; a < end && a->device_id == r->device_id; a++, others++) {
+		struct live_job *j;
+		enum err e = jobs_get(&w->g->jobs, w->g->db, a->job_id, &j);
+
+		if (e == ERR_NOT_FOUND)
+			continue;
+		TRY(e);
+		if (strcmp(j->set.rules.module, r->r.module) != 0)
+			continue;
+		r->key = (struct key){ .job_id = a->job_id, .seq = a->seq };
+		return OK;
+	}
+	if (others == 1 && r->r.kind == UPLINK_PROGRESS)
+		r->key = (struct key){ .job_id = only->job_id, .seq = only->seq };
+	return OK;
+}
+
+enum err reports_resolve(struct work *w)
+{
+	const struct tick_active *active = NULL;
+	int64_t *ids = ARENA_ARRAY(w->a, w->reports.n + 1, int64_t);
+	size_t n_ids = 0, n_active = 0, kept = 0;
+
+	TRY(find_devices(w));
+	for (size_t i = 0; i < w->reports.n; i++) {
+		struct work_report *r = &w->reports.items[i];
+
+		if (!r->device_id) {
+			dropped(NONSENSE_DEVICE);
+			continue;
+		}
+		w->reports.items[kept++] = *r;
+		if (n_ids == 0 || ids[n_ids - 1] != r->device_id)
+			ids[n_ids++] = r->device_id;
+	}
+	w->reports.n = kept;
+	if (kept == 0)
+		return OK;
+	TRY(store_tick_active(w->g->db, ids, n_ids, &active, &n_active));
+	for (size_t i = 0; i < w->reports.n; i++) {
+		struct work_report *r = &w->reports.items[i];
+
+		TRY(find_task(w, r, active, n_active));
+		if (r->key.job_id)
+			work_want(w, r->key.job_id, r->key.seq, true);
+	}
+	return OK;
+}
+
+/* ---- what they do ---- */
+
+static void keep_version(struct work *w, const struct work_report *r)
+{
+	for (size_t i = w->versions.n; i-- > 0;) { /* the last one counts; devices repeat within a batch */
+		struct tick_version *v = &w->versions.items[i];
+
+		if (v->device_id == r->device_id && strcmp(v->module, r->r.module) == 0) {
+			if (strcmp(v->version, r->r.version) != 0)
+				v->reported_ms = r->at;
+			v->version = r->r.version;
+			return;
+		}
+	}
+	VEC_ADD(w->a, &w->versions,
+		((struct tick_version){ .device_id = r->device_id,
+					.module = r->r.module,
+					.version = r->r.version,
+					.reported_ms = r->at }));
+}
+
+/* The device asks: it gets its task if the job runs, and nothing else. */
+static void answer(struct work *w, const struct work_report *r, struct work_task *k)
+{
+	bool legacy = r->r.kind == UPLINK_REQUEST;
+	struct reply reply = { .kind = legacy ? DOWNLINK_REQUEST : DOWNLINK_GET_REPLY, .report = &r->r };
+	struct task_event e = { .kind = TASK_EV_PULL, .at = w->now, .desc = "" };
+
+	if (k && k->run->status == JOB_IN_PROGRESS && !k->run->paused && task_pullable(&k->t, w->now)) {
+		e.conn = online_conn(w->g, k->t.device_id, NULL);
+		work_step(w, k, &e);
+		reply.task = k;
+		reply.push_no = k->t.pushes;
+	}
+	if (reply.task || !legacy)
+		VEC_ADD(w->a, &w->replies, reply);
+}
+
+void report_apply(struct work *w, const struct work_report *r)
+{
+	struct work_task *k = r->key.job_id ? work_find(w, r->key.job_id, r->key.seq) : NULL;
+	struct task_event e = { .at = r->at,
+				.desc = r->r.desc,
+				.step = r->r.step,
+				.version = r->r.version,
+				.reconnected_ms = mqtt_ingest_since(w->g->opt.mqtt) };
+
+	metric_add_label(M_REPORTS, uplink_name(r->r.kind), 1);
+	switch (r->r.kind) {
+	case UPLINK_INFORM:
+		keep_version(w, r);
+		e.kind = TASK_EV_VERSION;
+		if (k)
+			work_step(w, k, &e);
+		break;
+	case UPLINK_PROGRESS:
+		e.kind = TASK_EV_PROGRESS;
+		if (k)
+			work_step(w, k, &e);
+		break;
+	case UPLINK_REQUEST:
+	case UPLINK_GET:
+		answer(w, r, k);
+		break;
+	case UPLINK_DOWNLOAD:
+		dropped(NONSENSE_UNSUPPORTED);
+		break;
+	case UPLINK_NONE:
+	case UPLINK_BROKER:
+	case UPLINK_COUNT:
+		break;
+	}
+}
