@@ -464,6 +464,8 @@ static void look_at(struct gate *g, struct evbuffer *in)
 		return;
 	}
 	if (g->state == GATE_WAITING) {
+		if (evbuffer_get_length(g->later) > 0)
+			(void)evbuffer_prepend_buffer(in, g->later);
 		skip_empty_lines(in);
 		if (evbuffer_get_length(in) == 0)
 			return;
@@ -483,18 +485,20 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 	if (g->inside || info->n_added == 0)
 		return;
 	g->inside = true;
-	look_at(g, in);
+	if (g->state == GATE_IN_FLIGHT || g->state == GATE_ANSWERING)
+		(void)evbuffer_add_buffer(g->later, in); /* reading is off then; evhttp must never find it there */
+	else
+		look_at(g, in);
 	g->inside = false;
 }
 
-/* The next request, or its beginning, came with the last one. */
+/* The next request, or its beginning, came with the last one, and no new byte calls on_input. */
 static void take_later(struct gate *g)
 {
 	struct evbuffer *in = bufferevent_get_input(g->bev);
 
 	set_deadline(g, g->all->idle_ms);
 	g->inside = true;
-	(void)evbuffer_prepend_buffer(in, g->later);
 	look_at(g, in);
 	g->inside = false;
 	if (g->state == GATE_IN_FLIGHT)
@@ -603,6 +607,9 @@ enum err gate_refusal(const struct gate *g, bool *ret_xml)
 void gate_answering(struct gate *g)
 {
 	g->state = GATE_ANSWERING;
+	/* evhttp would like to see the end of the connection meanwhile. A peer may have ended its side behind
+	 * requests that still wait here, and the deadline ends a connection that is dead. */
+	(void)bufferevent_disable(g->bev, EV_READ);
 	set_deadline(g, g->all->request_ms);
 }
 
@@ -611,7 +618,11 @@ void gate_answered(struct gate *g)
 	set_busy(g, false);
 	set_door(g, false);
 	g->state = GATE_WAITING;
-	set_deadline(g, evbuffer_get_length(g->later) > 0 ? 0 : g->all->idle_ms);
+	set_deadline(g, g->all->idle_ms);
+	/* As soon as evhttp is back in its reading state, and before the socket is looked at again: there may be
+	 * an end of file, and this request came before it. */
+	if (evbuffer_get_length(g->later) > 0)
+		event_active(g->timer, EV_TIMEOUT, 0);
 }
 
 void gate_gone(struct gate *g)

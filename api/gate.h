@@ -29,7 +29,7 @@ size_t gates_busy(const struct gates *g);
 struct gate *gate_of(struct gates *g, struct bufferevent *bev);
 /* OK, or why the request is refused (and whether its sender wants XML). */
 enum err gate_refusal(const struct gate *g, bool *ret_xml);
-/* An answer is being sent from now on: its deadline runs. */
+/* evhttp has the answer and is sending it: its deadline runs. */
 void gate_answering(struct gate *g);
 /* It is sent whole: the next request may come. */
 void gate_answered(struct gate *g);

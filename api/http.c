@@ -140,11 +140,11 @@ static void send_answer(struct door *d, struct request *rq)
 	if (rq->close || d->http->stopping)
 		(void)evhttp_add_header(headers, "Connection", "close");
 	evhttp_request_set_on_complete_cb(ev, answer_sent, gate);
-	gate_answering(gate);
 	/* No answer is empty: the request goes when the last byte of its reply has gone. */
 	ensure(rq->reply->len > 0 &&
 	       evbuffer_add_reference(body, rq->reply->data, rq->reply->len, body_sent, rq) == 0);
 	evhttp_send_reply(ev, rq->status, NULL, body);
+	gate_answering(gate);
 	evbuffer_free(body);
 }
 
@@ -210,8 +210,10 @@ static void on_request(struct evhttp_request *ev, void *arg)
 	bool xml;
 
 	if (!evhttp_request_get_uri(ev)) { /* evhttp itself found it bad; the gate should have */
-		(void)gate_of_request(d, ev);
+		struct gate *gate = gate_of_request(d, ev);
+
 		evhttp_send_error(ev, 400, NULL);
+		gate_answering(gate);
 		return;
 	}
 	rq = request_new(ev);
