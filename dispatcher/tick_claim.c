@@ -187,6 +187,7 @@ static void take_job(struct work *w, size_t from, size_t to)
 void claim_take(struct work *w)
 {
 	unsigned char id[8];
+	uint64_t n = 0;
 
 	for (size_t from = 0, to; from < w->candidates.n; from = to) {
 		for (to = from + 1; to < w->candidates.n && w->candidates.items[to].job == w->candidates.items[from].job;)
@@ -197,7 +198,8 @@ void claim_take(struct work *w)
 		return;
 	crypto_random(id, sizeof id);
 	for (size_t i = 0; i < sizeof id; i++)
-		w->batch_id = (w->batch_id << 8 | id[i]) & INT64_MAX;
+		n = n << 8 | id[i];
+	w->batch_id = (int64_t)(n & INT64_MAX);
 }
 
 /* Gives back what was not claimed (after a commit) or everything (after a failure), order kept. */

@@ -226,11 +226,11 @@ def test_not_ready_without_the_broker(stack):
 
 def test_metrics_page(stack, api):
     before = stack.metric("otad_api_calls_total", action="CreateProduct")
-    errors = stack.metric("otad_api_errors_total", code="MissingProductName")
+    errors = stack.metric("otad_api_errors_total", code="ERR_MISSING_PARAM")
     api.product()
     assert api.call("CreateProduct", NodeType=0).code == "MissingProductName"
     assert stack.metric("otad_api_calls_total", action="CreateProduct") >= before + 1
-    assert stack.metric("otad_api_errors_total", code="MissingProductName") == errors + 1
+    assert stack.metric("otad_api_errors_total", code="ERR_MISSING_PARAM") == errors + 1
     _, headers, body = http_request("GET", f"http://{stack.endpoint}/metrics")
     assert {k.lower(): v for k, v in dict(headers).items()}["content-type"].startswith("text/plain")
     for line in body.decode().splitlines():
