@@ -68,10 +68,10 @@ static void list_remove(struct conn_list *l, const struct conn *c)
 {
 	if (c->next)
 		c->next->prev = c->prev;
-	if (c->prev)
-		c->prev->next = c->next;
-	else
+	if (l->first == c)
 		l->first = c->next;
+	else
+		c->prev->next = c->next;
 }
 
 static void relink(struct conns *t, const struct conn_list *l)

@@ -25,7 +25,7 @@ static void write_position(struct plugin *p)
 static void flush(struct plugin *p)
 {
 	if (!statefile_flush(&p->file))
-		plugin_note(p, NOTE_STATE_FILE, p->file.path, strerror(errno));
+		plugin_note(p, NOTE_STATE_FILE, p->file.path, strerrordesc_np(errno));
 }
 
 static void on_begin(struct plugin *p, const struct link_line *l)
@@ -165,5 +165,5 @@ void feed_tick(struct plugin *p, int64_t now_boot_ms)
 	if (p->sweeping)
 		sweep(p);
 	if (!statefile_tick(&p->file, &p->creds, file_position(p), now_boot_ms))
-		plugin_note(p, NOTE_STATE_FILE, p->file.path, strerror(errno));
+		plugin_note(p, NOTE_STATE_FILE, p->file.path, strerrordesc_np(errno));
 }

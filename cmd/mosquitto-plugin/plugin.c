@@ -232,7 +232,7 @@ static bool read_secret(struct plugin *p)
 	if (fd >= 0)
 		(void)close(fd);
 	if (n < 0) {
-		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", p->secret_file, strerror(errno));
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", p->secret_file, strerrordesc_np(errno));
 		return false;
 	}
 	text[n] = '\0';
@@ -287,7 +287,7 @@ static void plugin_free(struct plugin *p)
 static bool plugin_start(struct plugin *p, const char *state_file)
 {
 	if (!statefile_open(&p->file, state_file, &p->creds, &p->position)) {
-		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", state_file, strerror(errno));
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", state_file, strerrordesc_np(errno));
 		return false;
 	}
 	mosquitto_log_printf(MOSQ_LOG_NOTICE, "otad: %llu devices in %s, position %lld",
@@ -305,25 +305,27 @@ static bool plugin_start(struct plugin *p, const char *state_file)
 	return true;
 }
 
-int mosquitto_plugin_version(int n, const int *versions)
+int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)
 {
-	for (int i = 0; i < n; i++)
-		if (versions[i] == 5)
+	for (int i = 0; i < supported_version_count; i++)
+		if (supported_versions[i] == 5)
 			return 5;
 	return -1;
 }
 
-int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options, int n)
+int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
+			  int option_count)
 {
-	const char *state_file = option(options, n, "state_file"), *user = option(options, n, "service_user");
-	const char *secret_file = option(options, n, "service_secret_file");
+	const char *state_file = option(options, option_count, "state_file"),
+		   *user = option(options, option_count, "service_user");
+	const char *secret_file = option(options, option_count, "service_secret_file");
 	struct plugin *p;
 
 	if (!state_file || !user || !secret_file)
 		return MOSQ_ERR_INVAL;
 	p = calloc(1, sizeof *p);
 	ensure(p != NULL);
-	p->id = id;
+	p->id = identifier;
 	creds_init(&p->creds);
 	conns_init(&p->conns);
 	presence_init(p);
@@ -339,11 +341,11 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mos
 }
 
 /* The broker unregisters nothing by itself. */
-int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int n)
+int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int option_count)
 {
 	struct plugin *p = userdata;
 
-	UNUSED_TWO(options, n);
+	UNUSED_TWO(options, option_count);
 	if (!p)
 		return MOSQ_ERR_SUCCESS;
 	for (size_t i = 0; i < ARRAY_LEN(callbacks); i++)

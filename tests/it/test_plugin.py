@@ -84,7 +84,8 @@ class Service:
         def found():
             return next((x for x in self.lines[after:] if x[0] == verb and all(f in x for f in fields)), None)
         with self.changed:
-            assert self.changed.wait_for(lambda: found() is not None, within), f"no {verb} {fields}: {self.lines[after:]}"
+            assert self.changed.wait_for(lambda: found() is not None, within), \
+                f"no {verb} {fields}: {self.lines[after:]}"
             return found()
 
     def got(self, topic, within=5):
