@@ -91,7 +91,8 @@ static enum err entries_collect(const struct field *f, const char *at, const str
 	for (size_t i = 0; i < n; i++) {
 		const char *rest = NULL;
 
-		if (!in_list(f, f->name, params[i].name, &rest) && !in_list(f, f->alias, params[i].name, &rest))
+		if (!in_list(f, f->name, params[i].name, &rest) &&
+		    !in_list(f, f->alias, params[i].name, &rest))
 			continue;
 		if (!all)
 			all = ARENA_ARRAY(e->arena, n, struct entry);
@@ -108,8 +109,8 @@ static enum err entries_collect(const struct field *f, const char *at, const str
 	return OK;
 }
 
-static enum err decode_strs(const struct field *f, const char *at, const struct param *params, size_t n, void *to,
-			    struct error *e)
+static enum err decode_strs(const struct field *f, const char *at, const struct param *params, size_t n,
+			    void *to, struct error *e)
 {
 	struct str_list *list = to;
 	struct entry *all;
@@ -132,8 +133,8 @@ static enum err decode_strs(const struct field *f, const char *at, const struct 
 static enum err table_decode(const struct field *table, const char *at, const struct param *params, size_t n,
 			     void *to, struct error *e);
 
-static enum err decode_objs(const struct field *f, const char *at, const struct param *params, size_t n, void *to,
-			    struct error *e)
+static enum err decode_objs(const struct field *f, const char *at, const struct param *params, size_t n,
+			    void *to, struct error *e)
 {
 	struct obj_list *list = to;
 	struct param *sub;
@@ -153,7 +154,8 @@ static enum err decode_objs(const struct field *f, const char *at, const struct 
 	sub = ARENA_ARRAY(e->arena, count, struct param);
 	for (size_t g = 0; g < groups; g++) {
 		size_t end = start;
-		const char *below = arena_printf(e->arena, "%s%s.%lld.", at, f->name, (long long)all[start].n);
+		const char *below =
+			arena_printf(e->arena, "%s%s.%lld.", at, f->name, (long long)all[start].n);
 
 		for (; end < count && all[end].n == all[start].n; end++)
 			sub[end] = (struct param){ .name = all[end].rest, .value = all[end].value };
@@ -166,7 +168,8 @@ static enum err decode_objs(const struct field *f, const char *at, const struct 
 
 /* ---- scalars ------------------------------------------------------------------------------------------ */
 
-static enum err decode_scalar(const struct field *f, const char *at, const char *value, void *to, struct error *e)
+static enum err decode_scalar(const struct field *f, const char *at, const char *value, void *to,
+			      struct error *e)
 {
 	struct opt_int *number = to;
 	struct opt_bool *flag = to;
@@ -239,8 +242,9 @@ static enum err row_check(const struct field *f, const char *at, const void *mem
 				return refuse(e, err, at, f->name);
 		return OK;
 	case FIELD_OBJS:
-		return f->max_items > 0 && objs->n > (size_t)f->max_items ? refuse(e, ERR_LIST_TOO_LONG, at, f->name)
-									  : OK;
+		return f->max_items > 0 && objs->n > (size_t)f->max_items
+			       ? refuse(e, ERR_LIST_TOO_LONG, at, f->name)
+			       : OK;
 	case FIELD_BOOL:
 	case FIELD_OBJ:
 		return OK;
@@ -271,8 +275,8 @@ static bool is_absent(const struct field *f, const void *member)
 	return true;
 }
 
-static enum err row_decode(const struct field *f, const char *at, const struct param *params, size_t n, void *to,
-			   struct error *e)
+static enum err row_decode(const struct field *f, const char *at, const struct param *params, size_t n,
+			   void *to, struct error *e)
 {
 	const char *value;
 
@@ -311,7 +315,8 @@ static enum err table_decode(const struct field *table, const char *at, const st
 	return OK;
 }
 
-enum err fields_decode(const struct field *table, const struct param *params, size_t n, void *to, struct error *e)
+enum err fields_decode(const struct field *table, const struct param *params, size_t n, void *to,
+		       struct error *e)
 {
 	return table_decode(table, "", params, n, to, e);
 }

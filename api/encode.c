@@ -246,8 +246,8 @@ enum err err_shown(enum err e)
 	return e;
 }
 
-void encode_error(struct arena *a, struct buf *to, enum format f, const char *action_name, const char *request_id,
-		  const char *host_id, const struct error *error)
+void encode_error(struct arena *a, struct buf *to, enum format f, const char *action_name,
+		  const char *request_id, const char *host_id, const struct error *error)
 {
 	bool business = action_name && err_info(error->err)->http_status == 200;
 	const char *root = business ? arena_printf(a, "%sResponse", action_name) : "Error";
@@ -275,5 +275,6 @@ void request_refuse(struct request *rq, enum format f, const char *action_name, 
 	rq->status = err_info(err_shown(error->err))->http_status;
 	rq->content_type = format_content_type(f);
 	rq->reply = buf_owned(&rq->arena, REPLY_MAX);
-	encode_error(&rq->arena, rq->reply, f, action_name, rq->request_id, host && host[0] ? host : "otad", error);
+	encode_error(&rq->arena, rq->reply, f, action_name, rq->request_id, host && host[0] ? host : "otad",
+		     error);
 }

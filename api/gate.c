@@ -18,14 +18,15 @@
 
 #define SOURCES 1024
 #define LOOK_MS 250
-#define LINGER_MS 200      /* a refused sender may still be sending: read on so long, else a reset eats the answer */
+#define LINGER_MS \
+	200 /* a refused sender may still be sending: read on so long, else a reset eats the answer */
 #define LINGER_BODY_MS 2000
 #define LINGER_BODY_BYTES ((int64_t)64 * 1024 * 1024)
 
 enum gate_state {
-	GATE_NEW,       /* accepted, its socket not looked at yet */
-	GATE_WAITING,   /* no byte of a request */
-	GATE_READING,   /* part of a request */
+	GATE_NEW,	/* accepted, its socket not looked at yet */
+	GATE_WAITING,	/* no byte of a request */
+	GATE_READING,	/* part of a request */
 	GATE_LINGERING, /* refused; what still comes is thrown away */
 	GATE_IN_FLIGHT, /* evhttp has a whole request */
 	GATE_ANSWERING, /* its answer is on the way out */
@@ -54,21 +55,21 @@ struct gates {
 struct gate {
 	struct gates *all;
 	struct gate *next, **prev; /* in all->list */
-	struct bufferevent *bev; /* a reference of our own: evhttp frees it without a word */
-	struct evbuffer *later;  /* what came behind the request that evhttp has */
+	struct bufferevent *bev;   /* a reference of our own: evhttp frees it without a word */
+	struct evbuffer *later;	   /* what came behind the request that evhttp has */
 	struct event *timer;
 	struct source *source;
 	int64_t deadline_ms; /* clock_boot_ms(); 0: none */
 	evutil_socket_t fd;
 	enum gate_state state;
-	bool used; /* has had a request before */
-	bool busy; /* counted in all->busy */
+	bool used;   /* has had a request before */
+	bool busy;   /* counted in all->busy */
 	bool inside; /* the input is being changed by us */
 
 	struct guard_head head; /* of the request being read; len 0: not whole yet */
-	size_t seen;            /* bytes of the head that hold no line end */
-	size_t pos;             /* end of what is vetted of a chunked body */
-	int64_t body;           /* bytes of chunks so far */
+	size_t seen;		/* bytes of the head that hold no line end */
+	size_t pos;		/* end of what is vetted of a chunked body */
+	int64_t body;		/* bytes of chunks so far */
 
 	enum err refusal;
 	bool xml;
@@ -390,8 +391,8 @@ static enum err vet_chunks(struct gate *g, struct evbuffer *src, bool *ret_whole
 	return OK;
 }
 
-/* Past the bufferevent, whose writing belongs to evhttp; nothing else is on its way out now. A client that does
- * not get it sends its body after a while all the same. */
+/* Past the bufferevent, whose writing belongs to evhttp; nothing else is on its way out now. A client that
+ * does not get it sends its body after a while all the same. */
 static void say_continue(struct gate *g)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -411,7 +412,8 @@ static enum err vet_head(struct gate *g, struct evbuffer *src)
 	size_t len = have < most ? have : most;
 	const char *data = (const char *)evbuffer_pullup(src, (ev_ssize_t)len);
 
-	if (len < most && len > g->seen && len <= l->line_bytes && !memchr(data + g->seen, '\n', len - g->seen)) {
+	if (len < most && len > g->seen && len <= l->line_bytes &&
+	    !memchr(data + g->seen, '\n', len - g->seen)) {
 		g->seen = len;
 		return OK;
 	}
@@ -486,7 +488,8 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 		return;
 	g->inside = true;
 	if (g->state == GATE_IN_FLIGHT || g->state == GATE_ANSWERING)
-		(void)evbuffer_add_buffer(g->later, in); /* reading is off then; evhttp must never find it there */
+		(void)evbuffer_add_buffer(g->later,
+					  in); /* reading is off then; evhttp must never find it there */
 	else
 		look_at(g, in);
 	g->inside = false;
@@ -505,7 +508,8 @@ static void take_later(struct gate *g)
 		bufferevent_trigger(g->bev, EV_READ, 0);
 }
 
-/* ---- for the listener ----------------------------------------------------------------------------------- */
+/* ---- for the listener -----------------------------------------------------------------------------------
+ */
 
 struct bufferevent *gates_accept(struct event_base *base, void *arg)
 {
@@ -559,7 +563,8 @@ enum err gates_new(const struct config *c, bool tls, struct error *e, struct gat
 	enum err err;
 
 	ensure(all != NULL);
-	all->limits = (struct guard_limits){ .line_bytes = (size_t)c->api_line_bytes, .header_bytes = 8192,
+	all->limits = (struct guard_limits){ .line_bytes = (size_t)c->api_line_bytes,
+					     .header_bytes = 8192,
 					     .body_bytes = c->api_body_bytes };
 	all->request_ms = c->api_request_ms;
 	all->idle_ms = c->api_idle_ms;
@@ -619,8 +624,8 @@ void gate_answered(struct gate *g)
 	set_door(g, false);
 	g->state = GATE_WAITING;
 	set_deadline(g, g->all->idle_ms);
-	/* As soon as evhttp is back in its reading state, and before the socket is looked at again: there may be
-	 * an end of file, and this request came before it. */
+	/* As soon as evhttp is back in its reading state, and before the socket is looked at again: there may
+	 * be an end of file, and this request came before it. */
 	if (evbuffer_get_length(g->later) > 0)
 		event_active(g->timer, EV_TIMEOUT, 0);
 }

@@ -39,8 +39,8 @@ struct http {
 	pthread_t thread;
 	struct event *wake, *stop_tick;
 
-	pthread_mutex_t lock;  /* guards done; nothing is taken under it */
-	struct request *done;  /* answers to send, newest first */
+	pthread_mutex_t lock; /* guards done; nothing is taken under it */
+	struct request *done; /* answers to send, newest first */
 
 	/* Loop thread only. */
 	int64_t in_flight;
@@ -48,7 +48,8 @@ struct http {
 	int64_t stop_until_ms;
 };
 
-/* ---- requests ------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------------------
+ */
 
 static struct request *request_new(struct evhttp_request *ev)
 {
@@ -104,7 +105,8 @@ static void request_copy(struct request *rq, struct evhttp_request *ev)
 	rq->body = body;
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------------------
+ */
 
 static void body_sent(const void *data, size_t len, void *arg)
 {
@@ -159,7 +161,8 @@ static void answer_error(struct door *d, struct request *rq, enum format f, enum
 	send_answer(d, rq);
 }
 
-/* ---- what the loop thread answers itself ------------------------------------------------------------------ */
+/* ---- what the loop thread answers itself ------------------------------------------------------------------
+ */
 
 static bool answer_page(struct door *d, struct request *rq)
 {
@@ -237,7 +240,8 @@ static void on_request(struct evhttp_request *ev, void *arg)
 	answer_error(d, rq, request_format_guess(rq), ERR_UNAVAILABLE);
 }
 
-/* ---- between the threads ---------------------------------------------------------------------------------- */
+/* ---- between the threads ----------------------------------------------------------------------------------
+ */
 
 void http_reply(struct http *h, struct request *rq)
 {
@@ -310,7 +314,8 @@ static void *loop_main(void *arg)
 	return NULL;
 }
 
-/* ---- start and stop ----------------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * ----------------------------------------------------------------------------------------- */
 
 static bool split_address(struct arena *a, const char *listen, const char **ret_host, int64_t *ret_port)
 {
@@ -326,8 +331,8 @@ static bool split_address(struct arena *a, const char *listen, const char **ret_
 	return true;
 }
 
-static enum err door_open(struct http *h, struct door *d, const struct config *c, const char *listen, bool tls,
-			  struct error *e)
+static enum err door_open(struct http *h, struct door *d, const struct config *c, const char *listen,
+			  bool tls, struct error *e)
 {
 	const char *host;
 	int64_t port;
@@ -351,7 +356,8 @@ static enum err door_open(struct http *h, struct door *d, const struct config *c
 	return OK;
 }
 
-enum err http_start(const struct config *c, const struct http_hooks *hooks, struct error *e, struct http **ret)
+enum err http_start(const struct config *c, const struct http_hooks *hooks, struct error *e,
+		    struct http **ret)
 {
 	struct http *h = calloc(1, sizeof *h);
 	enum err err;

@@ -195,7 +195,8 @@ static void put_responses(struct json_out *j, const struct action *a)
 	json_object(j);
 	json_key(j, "200");
 	json_object(j);
-	json_put_string(j, "description", "Success, or a refusal by the business (Success false and a Code).");
+	json_put_string(j, "description",
+			"Success, or a refusal by the business (Success false and a Code).");
 	json_key(j, "content");
 	json_object(j);
 	json_key(j, "application/json");
@@ -288,9 +289,10 @@ void openapi_print(struct buf *out)
 	json_object(j);
 	json_put_string(j, "title", "otad management API");
 	json_put_string(j, "version", "2018-01-20");
-	json_put_string(j, "description",
-			"RPC style: every action is a GET or POST of / with Action and Version as parameters or as "
-			"the headers x-acs-action and x-acs-version; the paths below name the actions.");
+	json_put_string(
+		j, "description",
+		"RPC style: every action is a GET or POST of / with Action and Version as parameters or as "
+		"the headers x-acs-action and x-acs-version; the paths below name the actions.");
 	json_object_end(j);
 	json_key(j, "paths");
 	json_object(j);

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #define CANONICAL_MAX ((size_t)256 * 1024 * 1024) /* a form of 8 MiB, each byte encoded twice */
-#define SHOWN_MAX ((size_t)64 * 1024)             /* of the string to sign, in the refusal */
+#define SHOWN_MAX ((size_t)64 * 1024)		  /* of the string to sign, in the refusal */
 
 void percent_encode(struct buf *to, const char *s)
 {
@@ -106,7 +106,7 @@ static enum err read_acs3(struct request *rq, struct error *e, struct credential
 
 static enum err read_rpc(const struct params *p, struct error *e, struct credentials *c)
 {
-	static const char *const needed[] = { "AccessKeyId",      "Signature",      "SignatureMethod",
+	static const char *const needed[] = { "AccessKeyId",	  "Signature",	    "SignatureMethod",
 					      "SignatureVersion", "SignatureNonce", "Timestamp" };
 
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
@@ -130,7 +130,8 @@ static bool has_token(const struct request *rq, const struct params *p)
 	       request_header(rq, "x-acs-security-token") || request_header(rq, "x-acs-bearer-token");
 }
 
-enum err credentials_read(struct request *rq, const struct params *p, struct error *e, struct credentials *ret)
+enum err credentials_read(struct request *rq, const struct params *p, struct error *e,
+			  struct credentials *ret)
 {
 	const char *type = param_value(p, "SignatureType");
 
@@ -151,7 +152,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* The first n parameters but `without`, sorted, encoded, joined. */
-static void canonical_query(struct arena *a, struct buf *to, const struct param *v, size_t n, const char *without)
+static void canonical_query(struct arena *a, struct buf *to, const struct param *v, size_t n,
+			    const char *without)
 {
 	struct param *sorted = ARENA_ARRAY(a, n + 1, struct param);
 	bool first = true;
@@ -267,7 +269,8 @@ static const char *acs3_string(struct request *rq, const struct params *p, const
 	canonical_headers(rq, text, c->signed_headers);
 	buf_adds(text, c->body_hash);
 	ensure(!text->overflow);
-	return arena_printf(&rq->arena, "ACS3-HMAC-SHA256\n%s", hex_digest(&rq->arena, text->data, text->len));
+	return arena_printf(&rq->arena, "ACS3-HMAC-SHA256\n%s",
+			    hex_digest(&rq->arena, text->data, text->len));
 }
 
 /* ---- verifying ---------------------------------------------------------------------------------------- */

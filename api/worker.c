@@ -32,7 +32,8 @@ struct workers {
 	struct worker one[];
 };
 
-/* ---- one call, inside its transaction ------------------------------------------------------------------- */
+/* ---- one call, inside its transaction -------------------------------------------------------------------
+ */
 
 /* IotInstanceId absent: the account's default (rules §7). */
 static enum err resolve_instance(struct call *c, const struct caller *who)
@@ -84,9 +85,13 @@ static enum err run_action(struct call *c, const struct caller *who, const void 
 
 static enum err audit_row(struct call *c, const char *result)
 {
-	struct audit row = { .at = c->now, .account_id = c->account_id, .key_id = c->key_id,
-			     .action = c->action->name, .request_id = c->request_id,
-			     .target = c->audit_target, .result = result };
+	struct audit row = { .at = c->now,
+			     .account_id = c->account_id,
+			     .key_id = c->key_id,
+			     .action = c->action->name,
+			     .request_id = c->request_id,
+			     .target = c->audit_target,
+			     .result = result };
 
 	return store_audit_add(c->db, &row);
 }
@@ -121,8 +126,8 @@ static enum err run_read(struct call *c, const struct caller *who, const void *i
 	return db_commit(c->db);
 }
 
-/* The transaction as a whole is run again when the database asks for it, and once on a new connection when the
- * old one turns out to be dead before the commit. */
+/* The transaction as a whole is run again when the database asks for it, and once on a new connection when
+ * the old one turns out to be dead before the commit. */
 static enum err run_transaction(struct call *c, const struct caller *who, const void *in, void **ret_out)
 {
 	enum err e = OK;
@@ -149,7 +154,8 @@ static enum err run_transaction(struct call *c, const struct caller *who, const 
 	return e;
 }
 
-/* ---- one request ---------------------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------------------
+ */
 
 static enum err call_run(struct workers *all, struct request *rq, struct call *c, struct caller *who,
 			 void **ret_out)
@@ -190,11 +196,13 @@ static void count_call(const struct request *rq, const struct call *c, enum err 
 	const char *code = "OK";
 
 	if (e != OK) {
-		code = is_inner(c->error->err) ? err_info(err_shown(c->error->err))->api_code : error_code(c->error);
+		code = is_inner(c->error->err) ? err_info(err_shown(c->error->err))->api_code
+					       : error_code(c->error);
 		/* Codes with a parameter's name in them are as many as there are parameters. */
-		metric_add_label(M_API_ERRORS,
-				 strchr(err_info(c->error->err)->api_code, '%') ? err_info(c->error->err)->name : code,
-				 1);
+		metric_add_label(
+			M_API_ERRORS,
+			strchr(err_info(c->error->err)->api_code, '%') ? err_info(c->error->err)->name : code,
+			1);
 	}
 	metric_add_label(M_API_CALLS, action, 1);
 	metric_observe_us(M_API_SECONDS, action, us);
@@ -209,8 +217,13 @@ static void request_run(struct worker *w, struct request *rq)
 {
 	const struct config *config = config_now();
 	struct error error;
-	struct call c = { .arena = &w->arena, .db = w->db, .now = clock_now(), .error = &error,
-			  .env = w->all->env, .config = config, .limits = limits_of(config),
+	struct call c = { .arena = &w->arena,
+			  .db = w->db,
+			  .now = clock_now(),
+			  .error = &error,
+			  .env = w->all->env,
+			  .config = config,
+			  .limits = limits_of(config),
 			  .request_id = rq->request_id };
 	struct caller who = { .params.n = 0 };
 	void *out = NULL;
@@ -239,7 +252,8 @@ static void *worker_main(void *arg)
 }
 
 struct workers *workers_start(const struct config *config, const struct api_env *env, const struct auth *auth,
-			      struct queue *requests, void (*reply)(void *ctx, struct request *rq), void *reply_ctx)
+			      struct queue *requests, void (*reply)(void *ctx, struct request *rq),
+			      void *reply_ctx)
 {
 	size_t n = (size_t)config->api_workers;
 	struct workers *all = calloc(1, sizeof *all + n * sizeof all->one[0]);
@@ -253,7 +267,8 @@ struct workers *workers_start(const struct config *config, const struct api_env 
 	all->n = n;
 	for (size_t i = 0; i < n; i++) {
 		struct worker *w = &all->one[i];
-		struct db_options o = { .conninfo = config->database, .name = "otad api",
+		struct db_options o = { .conninfo = config->database,
+					.name = "otad api",
 					.statement_ms = (int)config->database_timeout_ms,
 					.connect_ms = (int)config->database_timeout_ms,
 					.check_statements = i == 0 };
