@@ -3,19 +3,17 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/base/queue.h"
+#include "engine/base/waker.h"
 #include "storage/housekeeping.h"
 #include "storage/store_sweep.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
-#define ROUND_MS (10 * 60 * 1000)
-#define RETRY_MS (60 * 1000)
+#define ROUND_MS (10 * MS_PER_MINUTE)
+#define RETRY_MS MS_PER_MINUTE
 
 struct housekeeper {
-	pthread_t thread;
-	struct queue *stop; /* closed when the end is wanted: a sleep that can be cut short */
+	struct waker waker;
 	struct db *db;
 	struct package_store *store;
 	struct arena arena;
@@ -35,10 +33,10 @@ static enum err round_run(struct housekeeper *h)
 static void *run(void *arg)
 {
 	struct housekeeper *h = arg;
+	enum err err;
 
-	while (!queue_closed(h->stop)) {
+	do {
 		struct error e;
-		enum err err;
 
 		error_init(&e, &h->arena);
 		db_begin_work(h->db, &h->arena, &e);
@@ -46,41 +44,30 @@ static void *run(void *arg)
 		if (err != OK)
 			log_limited(EV_HOUSEKEEPING_FAILED, LSTR("why", error_text(&e)));
 		arena_reset(&h->arena);
-		(void)queue_pop(h->stop, err == OK ? ROUND_MS : RETRY_MS);
-	}
+	} while (waker_wait(&h->waker, err == OK ? ROUND_MS : RETRY_MS));
 	return NULL;
 }
 
-enum err housekeeper_start(const struct config *c, struct package_store *store, struct error *e,
-			   struct housekeeper **ret)
+struct housekeeper *housekeeper_start(const struct config *c, struct package_store *store)
 {
 	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms,
 				.connect_ms = 5000, .name = "otad housekeeper" };
 	struct housekeeper *h = calloc(1, sizeof *h);
 
 	ensure(h != NULL);
-	h->stop = queue_new(1);
 	h->db = db_new(&o);
 	h->store = store;
 	arena_init(&h->arena);
-	if (pthread_create(&h->thread, NULL, run, h) != 0) {
-		db_free(h->db);
-		queue_free(h->stop);
-		free(h);
-		return fail(e, ERR_UNAVAILABLE, "no thread for the housekeeper");
-	}
-	*ret = h;
-	return OK;
+	waker_start(&h->waker, run, h);
+	return h;
 }
 
 void housekeeper_stop(struct housekeeper *h)
 {
 	if (!h)
 		return;
-	queue_close(h->stop);
-	(void)pthread_join(h->thread, NULL);
+	waker_stop(&h->waker);
 	db_free(h->db);
 	arena_free(&h->arena);
-	queue_free(h->stop);
 	free(h);
 }

@@ -10,8 +10,7 @@ struct housekeeper;
 struct package_store;
 
 /* The first round runs at once. store outlives the housekeeper. */
-enum err housekeeper_start(const struct config *c, struct package_store *store, struct error *e,
-			   struct housekeeper **ret) MUST_USE;
+struct housekeeper *housekeeper_start(const struct config *c, struct package_store *store);
 /* Lets the current statement end, joins. h may be NULL. */
 void housekeeper_stop(struct housekeeper *h);
 

@@ -202,7 +202,7 @@ enum err world_start(struct world *w, const struct config *c, struct error *e)
 	w->env.store = w->store;
 	if (role_has(c, "engine"))
 		TRY(engine_start(w, c, e));
-	TRY(housekeeper_start(c, w->store, e, &w->housekeeper));
+	w->housekeeper = housekeeper_start(c, w->store);
 	if (role_has(c, "api")) {
 		TRY(registrar_start(c, &w->env, e, &w->registrar));
 		TRY(api_start(c, &w->env, ready, w, e, &w->api));

@@ -47,14 +47,22 @@ int64_t log_errors(void)
 	return atomic_load(&errors);
 }
 
+/* A longer text is cut: a line that grew too long would be dropped whole. */
+#define TEXT_BYTES_MAX 2048
+
 static void add_string(struct buf *b, const char *s)
 {
 	bool valid = utf8_valid(s, strlen(s));
+	const char *end = s + TEXT_BYTES_MAX;
 
 	buf_addc(b, '"');
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
+		if (s >= end && (!valid || (c & 0xc0) != 0x80)) {
+			buf_adds(b, "..");
+			break;
+		}
 		if (c == '"' || c == '\\')
 			buf_addf(b, "\\%c", c);
 		else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !valid))

@@ -291,4 +291,4 @@ def test_no_secret_in_the_database(stack, api):
 def test_idle_memory_is_small(stack):
     if "asan" in str(stack.env["OTAD_BUILD"]) or "tsan" in str(stack.env["OTAD_BUILD"]):
         pytest.skip("a sanitizer's own memory is not ours")
-    assert stack.rss_kib < 60 * 1024
+    assert stack.rss_kib < 30 * 1024

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queue, clock, log, metrics. */
+/* Queue, waker, clock, log, metrics. */
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
 #include "engine/base/queue.h"
+#include "engine/base/waker.h"
 #include "harness.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +108,46 @@ static void queue_loses_nothing_between_threads(void)
 	queue_free(q);
 }
 
+/* ---- waker ---- */
+
+static struct waker waker;
+static _Atomic int rounds;
+
+static void *work(void *arg)
+{
+	(void)arg;
+	do {
+		atomic_fetch_add(&rounds, 1);
+	} while (waker_wait(&waker, 60000));
+	CHECK(waker_stopping(&waker));
+	return NULL;
+}
+
+static void await_rounds(int n)
+{
+	int64_t until = clock_boot_ms() + 5000;
+
+	while (atomic_load(&rounds) < n && clock_boot_ms() < until)
+		(void)usleep(1000);
+	CHECK_INT(atomic_load(&rounds), n);
+}
+
+static void waker_runs_a_round_per_wake_and_ends(void)
+{
+	int64_t t;
+
+	waker_start(&waker, work, NULL);
+	await_rounds(1);
+	waker_wake(&waker);
+	await_rounds(2);
+	waker_wake(&waker);
+	await_rounds(3);
+	t = clock_boot_ms();
+	waker_stop(&waker);
+	CHECK(clock_boot_ms() - t < 5000);
+	CHECK_INT(atomic_load(&rounds), 3);
+}
+
 /* ---- clock ---- */
 
 static void clock_follows_its_offset(void)
@@ -171,6 +213,33 @@ static void log_lines_are_json_whatever_the_text(void)
 	CHECK_STR(json_text(json_get(v, "none")), "");
 	for (const char *s = logged; s[1]; s++)
 		CHECK((unsigned char)*s >= 0x20 && *s != 0x7f);
+	arena_free(&a);
+}
+
+static char long_text[100001];
+
+static void log_long(void)
+{
+	for (size_t i = 0; i + 3 < sizeof long_text; i += 3)
+		memcpy(long_text + i, "\xe4\xb8\xad", 3);
+	log_event(EV_READY, LSTR("text", long_text), LINT("after", 7));
+	memset(long_text, '\xbf', sizeof long_text - 1);
+	log_event(EV_READY, LSTR("text", long_text), LINT("after", 7));
+}
+
+static void log_cuts_long_texts(void)
+{
+	const struct json *v;
+	struct arena a;
+
+	log_capture(log_long);
+	CHECK_INT(lines(logged), 2);
+	arena_init(&a);
+	v = json_parse(&a, logged, strcspn(logged, "\n"), false);
+	CHECK(v != NULL);
+	CHECK(strlen(json_text(json_get(v, "text"))) < 2100);
+	CHECK_STR(json_scalar(&a, json_get(v, "after")), "7");
+	CHECK(json_parse(&a, strchr(logged, '\n') + 1, strcspn(strchr(logged, '\n') + 1, "\n"), false) != NULL);
 	arena_free(&a);
 }
 
@@ -298,7 +367,8 @@ TESTS("base/runtime", { "queue_is_bounded_and_in_order", queue_is_bounded_and_in
       { "queue_pop_waits_no_longer_than_asked", queue_pop_waits_no_longer_than_asked },
       { "queue_closed_gives_what_is_left", queue_closed_gives_what_is_left },
       { "queue_loses_nothing_between_threads", queue_loses_nothing_between_threads },
-      { "clock_follows_its_offset", clock_follows_its_offset },
+      { "waker_runs_a_round_per_wake_and_ends", waker_runs_a_round_per_wake_and_ends },
+      { "log_cuts_long_texts", log_cuts_long_texts }, { "clock_follows_its_offset", clock_follows_its_offset },
       { "log_lines_are_json_whatever_the_text", log_lines_are_json_whatever_the_text },
       { "log_level_drops_what_is_below", log_level_drops_what_is_below },
       { "log_limited_writes_one_a_minute", log_limited_writes_one_a_minute }, { "metrics_count", metrics_count },
