@@ -9,8 +9,8 @@ static const char *text(const struct rows *r, int i, int col)
 }
 
 /* Runs a statement and makes room for one struct per row. */
-static enum err list(struct db *db, enum stmt s, const struct args *a, size_t size, struct rows **ret_rows, void **ret,
-		     size_t *ret_n)
+static enum err list(struct db *db, enum stmt s, const struct args *a, size_t size, struct rows **ret_rows,
+		     void **ret, size_t *ret_n)
 {
 	TRY(db_run(db, s, a, ret_rows));
 	*ret_n = (size_t)rows_count(*ret_rows);
@@ -39,7 +39,8 @@ enum err store_report_accounts(struct db *db, const struct report_account **ret,
 	return OK;
 }
 
-enum err store_report_instances(struct db *db, int64_t account_id, const struct report_instance **ret, size_t *ret_n)
+enum err store_report_instances(struct db *db, int64_t account_id, const struct report_instance **ret,
+				size_t *ret_n)
 {
 	struct report_instance *out;
 	struct rows *r = NULL;
@@ -125,8 +126,8 @@ static struct report_job job_of(const struct rows *r, int i)
 	return j;
 }
 
-enum err store_report_jobs(struct db *db, int64_t account_id, bool live_only, int limit, const struct report_job **ret,
-			   size_t *ret_n)
+enum err store_report_jobs(struct db *db, int64_t account_id, bool live_only, int limit,
+			   const struct report_job **ret, size_t *ret_n)
 {
 	struct report_job *out;
 	struct rows *r = NULL;
@@ -213,7 +214,8 @@ enum err store_job_pause(struct db *db, int64_t job_id, bool pause, utc_ms now, 
 
 /* ---- devices ---- */
 
-enum err store_report_device(struct db *db, const char *product_key, const char *name, struct report_device *ret)
+enum err store_report_device(struct db *db, const char *product_key, const char *name,
+			     struct report_device *ret)
 {
 	struct rows *r = NULL;
 	struct args a;
@@ -239,7 +241,8 @@ enum err store_report_device(struct db *db, const char *product_key, const char 
 	return OK;
 }
 
-enum err store_report_modules(struct db *db, int64_t device_id, const struct report_module **ret, size_t *ret_n)
+enum err store_report_modules(struct db *db, int64_t device_id, const struct report_module **ret,
+			      size_t *ret_n)
 {
 	struct report_module *out;
 	struct rows *r = NULL;
@@ -305,8 +308,8 @@ enum err store_report_tasks(struct db *db, int64_t device_id, const struct repor
 	return OK;
 }
 
-enum err store_report_events(struct db *db, int64_t job_id, int64_t seq, int limit, const struct report_event **ret,
-			     size_t *ret_n)
+enum err store_report_events(struct db *db, int64_t job_id, int64_t seq, int limit,
+			     const struct report_event **ret, size_t *ret_n)
 {
 	struct report_event *out;
 	struct rows *r = NULL;

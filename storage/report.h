@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the operator's tool shows and changes and no API call does. Called by cmd/otactl only; texts live in the
- * unit's arena and are never NULL. */
+/* What the operator's tool shows and changes and no API call does. Called by cmd/otactl only; texts live in
+ * the unit's arena and are never NULL. */
 #ifndef STORAGE_REPORT_H
 #define STORAGE_REPORT_H
 
@@ -24,7 +24,8 @@ struct report_instance {
 enum err store_report_instances(struct db *db, int64_t account_id, const struct report_instance **ret,
 				size_t *ret_n) MUST_USE;
 /* ERR_DB_CONFLICT (error untouched) when the id is taken, by whatever account. */
-enum err store_report_instance_add(struct db *db, int64_t account_id, const char *instance_id, utc_ms now) MUST_USE;
+enum err store_report_instance_add(struct db *db, int64_t account_id, const char *instance_id,
+				   utc_ms now) MUST_USE;
 
 /* Without its secret. */
 struct report_key {
@@ -32,7 +33,8 @@ struct report_key {
 	bool disabled;
 	utc_ms created_ms;
 };
-enum err store_report_keys(struct db *db, int64_t account_id, const struct report_key **ret, size_t *ret_n) MUST_USE;
+enum err store_report_keys(struct db *db, int64_t account_id, const struct report_key **ret,
+			   size_t *ret_n) MUST_USE;
 
 /* ---- jobs ---- */
 struct report_job {
@@ -43,25 +45,26 @@ struct report_job {
 	enum job_making making;
 	bool paused, need_push;
 	int64_t chosen, made, max_per_minute;
-	int64_t count[8]; /* by enum task_state */
+	int64_t count[8];						 /* by enum task_state */
 	utc_ms created_ms, schedule_ms, finish_ms, started_ms, ended_ms; /* 0: none, not yet */
 };
 /* Newest first. account_id 0: of all accounts. */
-enum err store_report_jobs(struct db *db, int64_t account_id, bool live_only, int limit, const struct report_job **ret,
-			   size_t *ret_n) MUST_USE;
+enum err store_report_jobs(struct db *db, int64_t account_id, bool live_only, int limit,
+			   const struct report_job **ret, size_t *ret_n) MUST_USE;
 /* ERR_NOT_FOUND (error untouched). */
 enum err store_report_job(struct db *db, int64_t job_id, struct report_job *ret) MUST_USE;
 /* ERR_NOT_FOUND (error untouched). */
 enum err store_report_job_account(struct db *db, int64_t job_id, int64_t *ret) MUST_USE;
 
 struct report_pace {
-	int64_t pushes, worst;       /* worst: most pushes within 60 seconds */
+	int64_t pushes, worst; /* worst: most pushes within 60 seconds */
 	utc_ms first_ms, last_ms, worst_ms;
 };
 enum err store_report_pace(struct db *db, int64_t job_id, struct report_pace *ret) MUST_USE;
 
 /* Pauses or resumes a job (rules §4), in a transaction that is open and that has locked the job: nothing is
- * claimed for it after the commit. ERR_JOB_ID when it has ended. *ret_changed: false when it was so already. */
+ * claimed for it after the commit. ERR_JOB_ID when it has ended. *ret_changed: false when it was so already.
+ */
 enum err store_job_pause(struct db *db, int64_t job_id, bool pause, utc_ms now, bool *ret_changed) MUST_USE;
 
 /* ---- devices ---- */
@@ -73,13 +76,15 @@ struct report_device {
 	utc_ms created_ms, active_ms, online_ms, changed_ms;
 };
 /* ERR_NOT_FOUND (error untouched). */
-enum err store_report_device(struct db *db, const char *product_key, const char *name, struct report_device *ret) MUST_USE;
+enum err store_report_device(struct db *db, const char *product_key, const char *name,
+			     struct report_device *ret) MUST_USE;
 
 struct report_module {
 	const char *module, *version, *prev_version; /* prev_version "": none */
 	utc_ms reported_ms;
 };
-enum err store_report_modules(struct db *db, int64_t device_id, const struct report_module **ret, size_t *ret_n) MUST_USE;
+enum err store_report_modules(struct db *db, int64_t device_id, const struct report_module **ret,
+			      size_t *ret_n) MUST_USE;
 
 /* An unfinished task of a device, with what it may be waiting for. */
 struct report_task {
@@ -91,7 +96,8 @@ struct report_task {
 	bool paused, need_push;
 	int64_t max_per_minute, n_queued;
 };
-enum err store_report_tasks(struct db *db, int64_t device_id, const struct report_task **ret, size_t *ret_n) MUST_USE;
+enum err store_report_tasks(struct db *db, int64_t device_id, const struct report_task **ret,
+			    size_t *ret_n) MUST_USE;
 
 struct report_event {
 	utc_ms at_ms;
@@ -99,7 +105,7 @@ struct report_event {
 	const char *detail;
 };
 /* Newest first. */
-enum err store_report_events(struct db *db, int64_t job_id, int64_t seq, int limit, const struct report_event **ret,
-			     size_t *ret_n) MUST_USE;
+enum err store_report_events(struct db *db, int64_t job_id, int64_t seq, int limit,
+			     const struct report_event **ret, size_t *ret_n) MUST_USE;
 
 #endif

@@ -13,28 +13,29 @@ enum way { WAY_NONE, WAY_FILE, WAY_DATABASE, WAY_API };
 struct ctl {
 	struct arena *arena;
 	struct error *error;
-	struct db *db;              /* WAY_DATABASE: connected, otherwise NULL */
-	const char *config_path;    /* or NULL */
-	const char *operator_name;  /* "otactl:<user>", for the audit */
+	struct db *db;		   /* WAY_DATABASE: connected, otherwise NULL */
+	const char *config_path;   /* or NULL */
+	const char *operator_name; /* "otactl:<user>", for the audit */
 	utc_ms now;
-	int n_args;                 /* words that are not options */
+	int n_args; /* words that are not options */
 	char **args;
 	int n_options;
 	const char *option[CTL_OPTIONS_MAX], *value[CTL_OPTIONS_MAX];
 };
 
 struct command {
-	const char *group, *verb;   /* verb NULL: the group alone is the command */
+	const char *group, *verb; /* verb NULL: the group alone is the command */
 	enum way way;
 	int args_min, args_max;
-	const char *options;        /* names of options with a value, separated by blanks; a flag ends with '?' */
-	const char *usage;          /* what follows group and verb */
+	const char *options; /* names of options with a value, separated by blanks; a flag ends with '?' */
+	const char *usage;   /* what follows group and verb */
 	const char *help;
 	enum err (*run)(struct ctl *c);
 };
 
 /* NULL-terminated (group NULL); one table per file. */
-extern const struct command commands_setup[], commands_key[], commands_job[], commands_fleet[], commands_docs[];
+extern const struct command commands_setup[], commands_key[], commands_job[], commands_fleet[],
+	commands_docs[];
 
 /* Value of --name, "" for a flag that is given, NULL when it is absent. */
 const char *ctl_option(const struct ctl *c, const char *name);

@@ -65,8 +65,10 @@ static enum err config_docs_cmd(struct ctl *c)
 
 	buf_adds(b, "# Configuration keys\n\n");
 	buf_addf(b, made, "config docs", "engine/base/config.def");
-	buf_adds(b, "The file has `key = value` lines; a comment has a line of its own. Unknown keys and keys given twice are\n"
-		    "refused. The environment variable `OTAD_<KEY IN CAPITALS>` beats the file. \"Reload\": a SIGHUP\n"
+	buf_adds(b, "The file has `key = value` lines; a comment has a line of its own. Unknown keys and "
+		    "keys given twice are\n"
+		    "refused. The environment variable `OTAD_<KEY IN CAPITALS>` beats the file. \"Reload\": "
+		    "a SIGHUP\n"
 		    "changes it; otherwise a reload that changes the key is refused as a whole.\n\n"
 		    "| key | default | range | reload | meaning |\n|---|---|---|---|---|\n");
 #define CONFIG_TEXT(key, def, reloadable, secret, doc) config_row(b, #key, def, "text", reloadable, doc);
@@ -91,8 +93,10 @@ static enum err errors_cmd(struct ctl *c)
 
 	buf_adds(b, "# Error codes\n\n");
 	buf_addf(b, made, "errors", "engine/base/errors.def");
-	buf_adds(b, "HTTP 200: refused by the business; 4xx: refused by the gateway, the action did not run; 5xx: it failed.\n"
-		    "Every body has `RequestId`, `HostId`, `Success` (false), `Code`, `ErrorMessage` and `Message`.\n"
+	buf_adds(b, "HTTP 200: refused by the business; 4xx: refused by the gateway, the action did not run; "
+		    "5xx: it failed.\n"
+		    "Every body has `RequestId`, `HostId`, `Success` (false), `Code`, `ErrorMessage` and "
+		    "`Message`.\n"
 		    "Each action's own errors are in openapi.json.\n\n"
 		    "| code | HTTP | message |\n|---|---|---|\n");
 	for (int i = OK + 1; i < ERR_COUNT; i++) {
@@ -112,7 +116,8 @@ static enum err events_cmd(struct ctl *c)
 
 	buf_adds(b, "# Log events\n\n");
 	buf_addf(b, made, "events", "engine/base/events.def");
-	buf_adds(b, "One JSON line each on standard error: `time`, `level`, `event`, then the event's own fields. Events that\n"
+	buf_adds(b, "One JSON line each on standard error: `time`, `level`, `event`, then the event's own "
+		    "fields. Events that\n"
 		    "may repeat come at most once a minute, with the number left out as `suppressed`.\n\n"
 		    "| event | level | meaning |\n|---|---|---|\n");
 #define EVENT(id, level, name, doc) buf_addf(b, "| `%s` | %s | %s |\n", name, #level + 4, doc);
@@ -127,8 +132,10 @@ static enum err metrics_cmd(struct ctl *c)
 
 	buf_adds(b, "# Metrics\n\n");
 	buf_addf(b, made, "metrics", "engine/base/metrics.def");
-	buf_adds(b, "On `/metrics`, in the Prometheus text format.\n\n| metric | kind | label | meaning |\n|---|---|---|---|\n");
-#define METRIC(id, kind, name, label, help) buf_addf(b, "| `%s` | %s | %s | %s |\n", name, #kind, label, help);
+	buf_adds(b, "On `/metrics`, in the Prometheus text format.\n\n| metric | kind | label | meaning "
+		    "|\n|---|---|---|---|\n");
+#define METRIC(id, kind, name, label, help) \
+	buf_addf(b, "| `%s` | %s | %s | %s |\n", name, #kind, label, help);
 #include "engine/base/metrics.def"
 #undef METRIC
 	return page_out(c, b);
@@ -140,12 +147,14 @@ static enum err states_cmd(struct ctl *c)
 
 	buf_adds(b, "# States\n\n");
 	buf_addf(b, made, "states", "engine/states.def");
-	buf_adds(b, "The numbers are what the database stores.\n\n## Tasks\n\n| state | number | unfinished |\n|---|---|---|\n");
+	buf_adds(b, "The numbers are what the database stores.\n\n## Tasks\n\n| state | number | unfinished "
+		    "|\n|---|---|---|\n");
 #define TASK_STATE(id, number, name, unfinished) \
 	buf_addf(b, "| `%s` | %d | %s |\n", name, number, (unfinished) ? "yes" : "no");
 #include "engine/states.def"
 	buf_adds(b, "\n## Jobs\n\n| status | number | ended |\n|---|---|---|\n");
-#define JOB_STATUS(id, number, name, ended) buf_addf(b, "| `%s` | %d | %s |\n", name, number, (ended) ? "yes" : "no");
+#define JOB_STATUS(id, number, name, ended) \
+	buf_addf(b, "| `%s` | %d | %s |\n", name, number, (ended) ? "yes" : "no");
 #include "engine/states.def"
 	buf_adds(b, "\n## Why a task moved (`task_event.why`)\n\n| why | number |\n|---|---|\n");
 #define EVENT_WHY(id, number, name) buf_addf(b, "| %s | %d |\n", name, number);
@@ -153,6 +162,7 @@ static enum err states_cmd(struct ctl *c)
 	return page_out(c, b);
 }
 
+/* clang-format off */
 const struct command commands_docs[] = {
 	{ "config", "check", WAY_FILE, 0, 1, "", "[FILE]", "Says whether the configuration is valid.", config_check_cmd },
 	{ "config", "print", WAY_FILE, 0, 0, "current?", "[--current]",
@@ -165,3 +175,4 @@ const struct command commands_docs[] = {
 	{ "states", NULL, WAY_NONE, 0, 0, "", "", "Prints docs/states.md.", states_cmd },
 	{ .group = NULL },
 };
+/* clang-format on */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products that exist elsewhere already, and what one device is doing and waiting for. The import of devices is
- * in import.c. */
+/* Products that exist elsewhere already, and what one device is doing and waiting for. The import of devices
+ * is in import.c. */
 #include "cmd/otactl/ctl.h"
 #include "cmd/otactl/import.h"
 #include "engine/base/parse.h"
@@ -17,7 +17,8 @@
 #define SECRET_MAX 64
 #define EVENTS_SHOWN 10
 
-/* First line of a file; "-" is standard input. A secret on the command line would show in the process list. */
+/* First line of a file; "-" is standard input. A secret on the command line would show in the process list.
+ */
 static enum err secret_read(struct ctl *c, const char *path, const char **ret)
 {
 	bool standard = strcmp(path, "-") == 0;
@@ -32,18 +33,27 @@ static enum err secret_read(struct ctl *c, const char *path, const char **ret)
 		(void)fclose(f);
 	text[strcspn(text, "\r\n")] = '\0';
 	if (!good || strlen(text) > SECRET_MAX || !text_of(text, "-_.+/="))
-		return fail(c->error, ERR_BAD_REQUEST, "%s: a secret has 1 to %d letters, digits and - _ . + / =", path,
-			    SECRET_MAX);
+		return fail(c->error, ERR_BAD_REQUEST,
+			    "%s: a secret has 1 to %d letters, digits and - _ . + / =", path, SECRET_MAX);
 	*ret = arena_strdup(c->arena, text);
 	explicit_bzero(text, sizeof text);
 	return OK;
 }
 
-static enum err product_add(struct ctl *c, const char *name, const char *secret, int64_t account, int64_t node_type)
+static enum err product_add(struct ctl *c, const char *name, const char *secret, int64_t account,
+			    int64_t node_type)
 {
-	struct product p = { .account_id = account, .product_key = c->args[0], .name = name, .description = "",
-			     .node_type = node_type, .data_format = -1, .commodity = "iothub_senior",
-			     .net_type = "WIFI", .auth_type = "secret", .validate_type = 1, .created_ms = c->now };
+	struct product p = { .account_id = account,
+			     .product_key = c->args[0],
+			     .name = name,
+			     .description = "",
+			     .node_type = node_type,
+			     .data_format = -1,
+			     .commodity = "iothub_senior",
+			     .net_type = "WIFI",
+			     .auth_type = "secret",
+			     .validate_type = 1,
+			     .created_ms = c->now };
 	struct seal_key master;
 	enum err err;
 
@@ -67,7 +77,8 @@ static enum err product_import(struct ctl *c)
 	enum err err;
 
 	if (strlen(c->args[0]) > PRODUCT_KEY_MAX || !text_of(c->args[0], ""))
-		return fail(c->error, ERR_BAD_REQUEST, "a ProductKey has 1 to %d letters and digits", PRODUCT_KEY_MAX);
+		return fail(c->error, ERR_BAD_REQUEST, "a ProductKey has 1 to %d letters and digits",
+			    PRODUCT_KEY_MAX);
 	if (node && !parse_i64(node, 0, 1, &node_type))
 		return fail(c->error, ERR_BAD_REQUEST, "--node-type must be 0 (device) or 1 (gateway)");
 	TRY(ctl_needed(c, "name", &name));
@@ -109,8 +120,8 @@ static const char *explain_queued(struct ctl *c, const struct report_device *d, 
 		return "the device is offline; it is pushed to when it connects";
 	if (t->retry_ms > c->now)
 		return arena_printf(c->arena, "a retry is due at %s", when(c, t->retry_ms));
-	return arena_printf(c->arena, "its turn: %lld tasks are queued, %lld pushes per minute", (long long)t->n_queued,
-			    (long long)t->max_per_minute);
+	return arena_printf(c->arena, "its turn: %lld tasks are queued, %lld pushes per minute",
+			    (long long)t->n_queued, (long long)t->max_per_minute);
 }
 
 static const char *explain_running(struct ctl *c, const struct report_device *d, const struct report_task *t)
@@ -119,7 +130,8 @@ static const char *explain_running(struct ctl *c, const struct report_device *d,
 		return arena_printf(c->arena, "it failed (%s); retry %lld is due at %s", t->fail_desc,
 				    (long long)t->retries + 1, when(c, t->retry_ms));
 	if (t->verdict_ms)
-		return arena_printf(c->arena, "it reported a third version, which is judged at %s", when(c, t->verdict_ms));
+		return arena_printf(c->arena, "it reported a third version, which is judged at %s",
+				    when(c, t->verdict_ms));
 	if (!d->online)
 		return "the device is offline; it is pushed to again when it connects";
 	if (t->timeout_ms)
@@ -188,11 +200,14 @@ static enum err explain_task(struct ctl *c, const struct report_device *d, const
 	id_format(ID_TASK, task->job_id, task->seq, id);
 	say(t, "  TaskId", arena_strdup(c->arena, id));
 	say(t, "  DestVersion", task->dest_version);
-	say(t, "  State", arena_printf(c->arena, "%s, %lld %%", task_state_name(task->state), (long long)task->progress));
-	say(t, "  Pushes", arena_printf(c->arena, "%lld, retries %lld", (long long)task->pushes, (long long)task->retries));
+	say(t, "  State",
+	    arena_printf(c->arena, "%s, %lld %%", task_state_name(task->state), (long long)task->progress));
+	say(t, "  Pushes",
+	    arena_printf(c->arena, "%lld, retries %lld", (long long)task->pushes, (long long)task->retries));
 	if (task->push_ms)
-		say(t, "  Last push", arena_printf(c->arena, "%s, to %s connection", when(c, task->push_ms),
-						    task->push_conn == d->conn ? "the current" : "an earlier"));
+		say(t, "  Last push",
+		    arena_printf(c->arena, "%s, to %s connection", when(c, task->push_ms),
+				 task->push_conn == d->conn ? "the current" : "an earlier"));
 	say(t, "  Waits for", explain(c, d, task));
 	table_print(t);
 	return explain_events(c, task);
@@ -218,12 +233,14 @@ static enum err device_explain(struct ctl *c)
 	say(t, "Account", d.account);
 	say(t, "Registered", when(c, d.created_ms));
 	say(t, "May log in", d.disabled ? "no: it is disabled" : "yes");
-	say(t, "Connection", !d.seen	? "has never connected" :
-			     d.online ? arena_printf(c->arena, "online since %s from %s", when(c, d.online_ms), d.ip) :
-					arena_printf(c->arena, "offline since %s", when(c, d.changed_ms)));
+	say(t, "Connection",
+	    !d.seen    ? "has never connected"
+	    : d.online ? arena_printf(c->arena, "online since %s from %s", when(c, d.online_ms), d.ip)
+		       : arena_printf(c->arena, "offline since %s", when(c, d.changed_ms)));
 	for (size_t i = 0; i < n_modules; i++)
 		say(t, arena_printf(c->arena, "Version of %s", modules[i].module),
-		    arena_printf(c->arena, "%s since %s%s%s", modules[i].version, when(c, modules[i].reported_ms),
+		    arena_printf(c->arena, "%s since %s%s%s", modules[i].version,
+				 when(c, modules[i].reported_ms),
 				 *modules[i].prev_version ? ", before: " : "", modules[i].prev_version));
 	if (n_modules == 0)
 		say(t, "Version", "has never reported one");
@@ -235,6 +252,7 @@ static enum err device_explain(struct ctl *c)
 	return OK;
 }
 
+/* clang-format off */
 const struct command commands_fleet[] = {
 	{ "product", "import", WAY_DATABASE, 1, 1, "name secret-file account instance node-type",
 	  "PRODUCTKEY --name NAME --secret-file FILE [--account NAME] [--instance ID] [--node-type 0|1]",
@@ -247,3 +265,4 @@ const struct command commands_fleet[] = {
 	  "Shows what is known of a device and what its update is waiting for.", device_explain },
 	{ .group = NULL },
 };
+/* clang-format on */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads lines of name,secret[,version] and stores them in chunks, each a transaction of its own. A name that
- * exists is left as it is, so a run that broke off is just repeated. A bad line is reported and costs no other. */
+ * exists is left as it is, so a run that broke off is just repeated. A bad line is reported and costs no
+ * other. */
 #include "cmd/otactl/import.h"
 
 #include "engine/base/clock.h"
@@ -33,7 +34,7 @@ struct import {
 	struct arena arena; /* of the current chunk */
 	struct device_import *rows;
 	size_t n_rows;
-	uint32_t *slots;    /* row + 1 by hash of its name: finds names that stand twice in the chunk */
+	uint32_t *slots; /* row + 1 by hash of its name: finds names that stand twice in the chunk */
 	int64_t line_no, n_read, n_added, n_bad, n_twice;
 	int64_t started_ms, said_rows;
 };
@@ -44,7 +45,8 @@ static void bad_line(struct import *im, const char *why)
 {
 	im->n_bad++;
 	if (im->n_bad <= BAD_SHOWN)
-		(void)fprintf(stderr, "%sline %lld: %s\n", ctl_terminal() ? "\r\033[K" : "", (long long)im->line_no, why);
+		(void)fprintf(stderr, "%sline %lld: %s\n", ctl_terminal() ? "\r\033[K" : "",
+			      (long long)im->line_no, why);
 	if (im->n_bad == BAD_SHOWN)
 		(void)fputs("further bad lines are only counted\n", stderr);
 }
@@ -199,8 +201,8 @@ static enum err chunk_store(struct import *im)
 	for (int i = 0; i < TRIES && err == ERR_DB_RETRY; i++) {
 		error_clear(c->error);
 		db_begin_work(c->db, &im->arena, c->error);
-		err = store_devices_add(c->db, &im->master, im->product.id, im->product.product_key, im->rows, im->n_rows, 0,
-					clock_now(), &added);
+		err = store_devices_add(c->db, &im->master, im->product.id, im->product.product_key, im->rows,
+					im->n_rows, 0, clock_now(), &added);
 	}
 	TRY(err);
 	im->n_added += added;
@@ -216,7 +218,8 @@ static void progress_say(struct import *im, bool end)
 		(void)printf("\r\033[K%lld lines, %lld added, %lld bad, %lld/s%s", (long long)im->n_read,
 			     (long long)im->n_added, (long long)im->n_bad, rate, end ? "\n" : "");
 	else if (!end && im->n_read - im->said_rows >= PLAIN_LINE_ROWS)
-		(void)printf("%lld lines, %lld added, %lld/s\n", (long long)im->n_read, (long long)im->n_added, rate);
+		(void)printf("%lld lines, %lld added, %lld/s\n", (long long)im->n_read,
+			     (long long)im->n_added, rate);
 	else
 		return;
 	im->said_rows = im->n_read;
@@ -270,9 +273,10 @@ enum err device_import(struct ctl *c)
 	explicit_bzero(&im.master, sizeof im.master);
 	if (!standard)
 		(void)fclose(im.file);
-	(void)printf("%lld lines: %lld added, %lld there already, %lld given twice, %lld bad\n", (long long)im.n_read,
-		     (long long)im.n_added, (long long)(im.n_read - im.n_added - im.n_twice - im.n_bad),
-		     (long long)im.n_twice, (long long)im.n_bad);
+	(void)printf("%lld lines: %lld added, %lld there already, %lld given twice, %lld bad\n",
+		     (long long)im.n_read, (long long)im.n_added,
+		     (long long)(im.n_read - im.n_added - im.n_twice - im.n_bad), (long long)im.n_twice,
+		     (long long)im.n_bad);
 	if (err != OK)
 		(void)fputs("The import broke off; run it again to go on.\n", stderr);
 	if (err == OK && im.n_bad)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Campaigns, as an operator sees and stops them. */
+#include "storage/job.h"
 #include "cmd/otactl/ctl.h"
 #include "cmd/otactl/watch.h"
 #include "engine/base/clock.h"
 #include "engine/base/parse.h"
 #include "engine/ids.h"
-#include "storage/job.h"
 #include "storage/job_end.h"
 #include "storage/report.h"
 
@@ -55,8 +55,8 @@ static const char *status_text(struct ctl *c, const struct report_job *j)
 
 static enum err job_list(struct ctl *c)
 {
-	static const char *const heads[] = { "JOBID", "STATUS", "PRODUCT", "VERSION", "TARGETS", "TASKS", "OPEN",
-					     "SUCCEEDED", "FAILED", "CANCELED", "CREATED" };
+	static const char *const heads[] = { "JOBID", "STATUS",	   "PRODUCT", "VERSION",  "TARGETS", "TASKS",
+					     "OPEN",  "SUCCEEDED", "FAILED",  "CANCELED", "CREATED" };
 	const char *limit_text = ctl_option(c, "limit");
 	const struct report_job *list;
 	struct table *t = table_new(c, (int)ARRAY_LEN(heads));
@@ -112,8 +112,9 @@ static void line_time(struct table *t, const char *name, utc_ms when)
 
 static enum err job_show(struct ctl *c)
 {
-	static const char *const kinds[] = { [JOB_VERIFY] = "verification", [JOB_STATIC] = "static",
-					     [JOB_DYNAMIC] = "dynamic" };
+	static const char *const kinds[] = {
+		[JOB_VERIFY] = "verification", [JOB_STATIC] = "static", [JOB_DYNAMIC] = "dynamic"
+	};
 	struct table *t = table_new(c, 2);
 	struct report_job j;
 	int64_t id;
@@ -130,20 +131,23 @@ static enum err job_show(struct ctl *c)
 	line(t, "Package", j.firmware);
 	line(t, "DestVersion", j.dest_version);
 	line(t, "MaximumPerMinute",
-	     j.need_push ? arena_printf(c->arena, "%lld", (long long)j.max_per_minute) : "no pushes (NeedPush=false)");
+	     j.need_push ? arena_printf(c->arena, "%lld", (long long)j.max_per_minute)
+			 : "no pushes (NeedPush=false)");
 	line_time(t, "Created", j.created_ms);
 	line_time(t, "ScheduleTime", j.schedule_ms);
 	line_time(t, "Started", j.started_ms);
 	line_time(t, "ScheduleFinishTime", j.finish_ms);
 	line_time(t, "Ended", j.ended_ms);
-	line(t, "Making", j.making == MAKING_DONE   ? "done" :
-			  j.making == MAKING_CHOOSE ? "choosing devices" :
-						      arena_printf(c->arena, "%lld of %lld", (long long)j.made,
-								   (long long)j.chosen));
+	line(t, "Making",
+	     j.making == MAKING_DONE ? "done"
+	     : j.making == MAKING_CHOOSE
+		     ? "choosing devices"
+		     : arena_printf(c->arena, "%lld of %lld", (long long)j.made, (long long)j.chosen));
 	line_int(t, "Tasks", j.made);
 	for (int s = TASK_CONFIRM; s <= TASK_CANCELED; s++)
 		if (j.count[s])
-			line_int(t, arena_printf(c->arena, "  %s", task_state_name((enum task_state)s)), j.count[s]);
+			line_int(t, arena_printf(c->arena, "  %s", task_state_name((enum task_state)s)),
+				 j.count[s]);
 	table_print(t);
 	return OK;
 }
@@ -161,7 +165,8 @@ static enum err job_watch(struct ctl *c)
 
 /* ---- pause, resume, cancel ---- */
 
-/* Pushes claimed before the change may be on their way; they are at the broker, or dropped, within a second. */
+/* Pushes claimed before the change may be on their way; they are at the broker, or dropped, within a second.
+ */
 static enum err in_flight_wait(struct ctl *c, int64_t id)
 {
 	int64_t until = clock_boot_ms() + IN_FLIGHT_MS;
@@ -177,7 +182,8 @@ static enum err in_flight_wait(struct ctl *c, int64_t id)
 
 /* Runs one change under the job's lock, with its audit row; again when the database asks for that. */
 static enum err job_change(struct ctl *c, int64_t id, const char *action,
-			   enum err (*change)(struct ctl *c, int64_t id, bool *ret_changed), bool *ret_changed)
+			   enum err (*change)(struct ctl *c, int64_t id, bool *ret_changed),
+			   bool *ret_changed)
 {
 	enum err err = ERR_DB_RETRY;
 
@@ -282,10 +288,12 @@ static enum err job_pace(struct ctl *c)
 	line_time(t, "  ending at", p.worst_ms);
 	table_print(t);
 	if (p.worst > j.max_per_minute)
-		(void)puts("More than the limit in force now; a limit that was lowered does not count for what was before.");
+		(void)puts("More than the limit in force now; a limit that was lowered does not count for "
+			   "what was before.");
 	return OK;
 }
 
+/* clang-format off */
 const struct command commands_job[] = {
 	{ "job", "list", WAY_DATABASE, 0, 0, "account limit live?", "[--account NAME] [--live] [--limit N]",
 	  "Shows jobs, newest first; --live: only those that have not ended.", job_list },
@@ -301,3 +309,4 @@ const struct command commands_job[] = {
 	  "Shows the fullest 60 seconds of pushes against MaximumPerMinute.", job_pace },
 	{ .group = NULL },
 };
+/* clang-format on */

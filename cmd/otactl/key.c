@@ -99,6 +99,7 @@ static enum err key_enable(struct ctl *c)
 	return key_set(c, false);
 }
 
+/* clang-format off */
 const struct command commands_key[] = {
 	{ "key", "create", WAY_DATABASE, 0, 0, "account name role",
 	  "--name NAME --role admin|operator|viewer [--account NAME]",
@@ -109,3 +110,4 @@ const struct command commands_key[] = {
 	{ "key", "enable", WAY_DATABASE, 1, 1, "account", "ACCESSKEYID [--account NAME]", "Allows it again.", key_enable },
 	{ .group = NULL },
 };
+/* clang-format on */

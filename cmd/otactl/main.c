@@ -23,22 +23,26 @@ enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 static const struct command *const tables[] = { commands_setup, commands_key, commands_job, commands_fleet,
 						commands_docs };
 
-static const char *const way_names[] = { [WAY_NONE] = "none", [WAY_FILE] = "file", [WAY_DATABASE] = "database",
-					 [WAY_API] = "API" };
+static const char *const way_names[] = {
+	[WAY_NONE] = "none", [WAY_FILE] = "file", [WAY_DATABASE] = "database", [WAY_API] = "API"
+};
 
 /* ---- help ---- */
 
 static void help_print(FILE *to)
 {
-	(void)fputs("usage: otactl [--config FILE] COMMAND [OPTIONS] [ARGUMENTS]\n\n"
-		    "Without --config, defaults and the environment (OTAD_<KEY>) are used.\n"
-		    "The word in brackets says what a command talks to:\n"
-		    "  [database]  PostgreSQL, by the connection string of the configuration; otad need not run\n"
-		    "  [file]      the configuration file only\n"
-		    "  [none]      nothing at all\n"
-		    "No command goes over the API: otactl works with the rights of the database, also when otad is\n"
-		    "down, and its changes are audited as \"otactl:<user>\". Campaigns are created over the API.\n",
-		    to);
+	(void)fputs(
+		"usage: otactl [--config FILE] COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+		"Without --config, defaults and the environment (OTAD_<KEY>) are used.\n"
+		"The word in brackets says what a command talks to:\n"
+		"  [database]  PostgreSQL, by the connection string of the configuration; otad need not run\n"
+		"  [file]      the configuration file only\n"
+		"  [none]      nothing at all\n"
+		"No command goes over the API: otactl works with the rights of the database, also when otad "
+		"is\n"
+		"down, and its changes are audited as \"otactl:<user>\". Campaigns are created over the "
+		"API.\n",
+		to);
 	for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
 		(void)fputc('\n', to);
 		for (const struct command *c = tables[t]; c->group; c++)
@@ -51,8 +55,8 @@ static int usage(const struct command *c, const char *why)
 {
 	(void)fprintf(stderr, "otactl: %s\n", why);
 	if (c)
-		(void)fprintf(stderr, "usage: otactl %s%s%s %s\n", c->group, c->verb ? " " : "", c->verb ? c->verb : "",
-			      c->usage);
+		(void)fprintf(stderr, "usage: otactl %s%s%s %s\n", c->group, c->verb ? " " : "",
+			      c->verb ? c->verb : "", c->usage);
 	else
 		(void)fputs("otactl help lists the commands.\n", stderr);
 	return EXIT_USAGE;
@@ -172,8 +176,13 @@ enum err ctl_master(struct ctl *c, struct seal_key *ret)
 enum err ctl_audit(struct ctl *c, int64_t account_id, const char *action, const char *target)
 {
 	char request_id[37];
-	struct audit row = { .at = c->now, .account_id = account_id, .key_id = c->operator_name, .action = action,
-			     .request_id = request_id, .target = target, .result = "OK" };
+	struct audit row = { .at = c->now,
+			     .account_id = account_id,
+			     .key_id = c->operator_name,
+			     .action = action,
+			     .request_id = request_id,
+			     .target = target,
+			     .result = "OK" };
 
 	request_id_new(request_id);
 	return store_audit_add(c->db, &row);
@@ -207,8 +216,10 @@ static const char *operator_name(struct arena *a)
 static enum err connect_and_run(struct ctl *c, const struct command *cmd)
 {
 	struct db_options o = { .conninfo = config_now()->database,
-				.statement_ms = (int)config_now()->database_timeout_ms, .connect_ms = 5000,
-				.name = "otactl", .check_statements = true };
+				.statement_ms = (int)config_now()->database_timeout_ms,
+				.connect_ms = 5000,
+				.name = "otactl",
+				.check_statements = true };
 	enum err err;
 
 	c->db = db_new(&o);

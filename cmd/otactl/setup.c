@@ -16,15 +16,16 @@ static enum err migrate(struct ctl *c)
 	int applied = 0;
 
 	TRY(store_migrate(c->db, &applied));
-	(void)printf("%d migration%s applied; the database is up to date.\n", applied, applied == 1 ? "" : "s");
+	(void)printf("%d migration%s applied; the database is up to date.\n", applied,
+		     applied == 1 ? "" : "s");
 	return OK;
 }
 
 static enum err name_check(struct ctl *c, const char *name)
 {
 	if (strlen(name) > NAME_LEN_MAX || !text_of(name, "-_."))
-		return fail(c->error, ERR_BAD_REQUEST, "\"%s\": a name has 1 to %d letters, digits and - _ .", name,
-			    NAME_LEN_MAX);
+		return fail(c->error, ERR_BAD_REQUEST, "\"%s\": a name has 1 to %d letters, digits and - _ .",
+			    name, NAME_LEN_MAX);
 	return OK;
 }
 
@@ -110,6 +111,7 @@ static enum err instance_list(struct ctl *c)
 	return OK;
 }
 
+/* clang-format off */
 const struct command commands_setup[] = {
 	{ "migrate", NULL, WAY_DATABASE, 0, 0, "", "",
 	  "Brings the tables up to date and makes the default account. Safe to repeat.", migrate },
@@ -122,3 +124,4 @@ const struct command commands_setup[] = {
 	  instance_list },
 	{ .group = NULL },
 };
+/* clang-format on */

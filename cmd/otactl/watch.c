@@ -37,13 +37,16 @@ const char *watch_bar(struct arena *a, int64_t done, int64_t total, int width)
 /* "IN_PROGRESS 300 queued, 20 succeeded": states that have tasks. */
 static const char *numbers(struct arena *a, const struct report_job *j)
 {
-	static const char *const words[] = { [TASK_CONFIRM] = "to confirm", [TASK_QUEUED] = "queued",
-					     [TASK_NOTIFIED] = "notified", [TASK_IN_PROGRESS] = "in progress",
-					     [TASK_SUCCEEDED] = "succeeded", [TASK_FAILED] = "failed",
-					     [TASK_CANCELED] = "canceled" };
+	static const char *const words[] = {
+		[TASK_CONFIRM] = "to confirm",	[TASK_QUEUED] = "queued",
+		[TASK_NOTIFIED] = "notified",	[TASK_IN_PROGRESS] = "in progress",
+		[TASK_SUCCEEDED] = "succeeded", [TASK_FAILED] = "failed",
+		[TASK_CANCELED] = "canceled"
+	};
 	struct buf *b = buf_owned(a, LINE_MAX_BYTES);
 
-	buf_addf(b, "%s%s", job_status_name(j->status), j->paused && !job_status_ended(j->status) ? " (paused)" : "");
+	buf_addf(b, "%s%s", job_status_name(j->status),
+		 j->paused && !job_status_ended(j->status) ? " (paused)" : "");
 	if (j->making != MAKING_DONE)
 		buf_addf(b, ", making %lld of %lld", (long long)j->made, (long long)j->chosen);
 	for (int s = TASK_SUCCEEDED; s <= TASK_CANCELED; s++)

@@ -50,8 +50,10 @@ static void *run(void *arg)
 
 struct housekeeper *housekeeper_start(const struct config *c, struct package_store *store)
 {
-	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms,
-				.connect_ms = 5000, .name = "otad housekeeper" };
+	struct db_options o = { .conninfo = c->database,
+				.statement_ms = (int)c->database_timeout_ms,
+				.connect_ms = 5000,
+				.name = "otad housekeeper" };
 	struct housekeeper *h = calloc(1, sizeof *h);
 
 	ensure(h != NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One thread with its own connection that does what has to be done every few minutes: partitions made ahead and
- * dropped, unused uploads removed. Every process runs one; doing the work twice is harmless. */
+/* One thread with its own connection that does what has to be done every few minutes: partitions made ahead
+ * and dropped, unused uploads removed. Every process runs one; doing the work twice is harmless. */
 #ifndef OTAD_HOUSEKEEPER_H
 #define OTAD_HOUSEKEEPER_H
 

@@ -36,17 +36,17 @@ static const char usage_text[] =
 	"  --check        read the configuration, say whether it is valid, and end\n"
 	"  --version, --help\n"
 	"\n"
-	"SIGHUP reads the configuration anew; SIGTERM and SIGINT stop in order; a second one stops at once.\n";
+	"SIGHUP reads the configuration anew; SIGTERM and SIGINT stop in order; a second one stops at "
+	"once.\n";
 
 /* false: end with *ret_status. */
 static bool options_read(int argc, char **argv, struct options *o, int *ret_status)
 {
-	static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
-					       { "role", required_argument, NULL, 'r' },
-					       { "check", no_argument, NULL, 'k' },
-					       { "version", no_argument, NULL, 'v' },
-					       { "help", no_argument, NULL, 'h' },
-					       { NULL, 0, NULL, 0 } };
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' }, { "role", required_argument, NULL, 'r' },
+		{ "check", no_argument, NULL, 'k' },	    { "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },	    { NULL, 0, NULL, 0 }
+	};
 	int c;
 
 	*ret_status = EXIT_STOPPED;

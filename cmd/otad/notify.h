@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What systemd wants to hear of a service of Type=notify; nothing happens under another supervisor. Main thread. */
+/* What systemd wants to hear of a service of Type=notify; nothing happens under another supervisor. Main
+ * thread. */
 #ifndef OTAD_NOTIFY_H
 #define OTAD_NOTIFY_H
 

@@ -94,8 +94,10 @@ static enum err schema_check_with(struct db *db, struct arena *a, struct error *
 
 static enum err schema_check(const struct config *c, struct error *e)
 {
-	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms,
-				.connect_ms = 5000, .name = "otad start" };
+	struct db_options o = { .conninfo = c->database,
+				.statement_ms = (int)c->database_timeout_ms,
+				.connect_ms = 5000,
+				.name = "otad start" };
 	struct db *db = db_new(&o);
 	struct arena a;
 	struct error own;
@@ -166,7 +168,8 @@ static enum err store_url_set(struct world *w, const struct config *c, struct er
 		return OK;
 	}
 	if (!w->package_server || strncmp(c->store_listen, "0.0.0.0:", 8) == 0 || c->store_listen[0] == '[')
-		return fail(e, ERR_CONFIG, "store_url has to be set: %s is not an address that devices can use",
+		return fail(e, ERR_CONFIG,
+			    "store_url has to be set: %s is not an address that devices can use",
 			    c->store_listen);
 	package_store_set_url(w->store,
 			      arena_printf(e->arena, "http://%.*s:%d", host_len, c->store_listen, port));
@@ -192,8 +195,11 @@ static enum err engine_start(struct world *w, const struct config *c, struct err
 
 enum err world_start(struct world *w, const struct config *c, struct error *e)
 {
-	w->env = (struct api_env){ .master = &w->master, .wake_engine = wake_engine, .wake_maker = wake_maker,
-				   .wake_credentials = wake_credentials, .wake_registrar = wake_registrar,
+	w->env = (struct api_env){ .master = &w->master,
+				   .wake_engine = wake_engine,
+				   .wake_maker = wake_maker,
+				   .wake_credentials = wake_credentials,
+				   .wake_registrar = wake_registrar,
 				   .wake_ctx = w };
 	TRY(master_key_load(c->master_key_file, &w->master, e));
 	TRY(dir_make(c->state_dir, e));

@@ -24,7 +24,8 @@ struct world {
 
 /* Is this part ("api", "engine") among the configured roles? */
 bool role_has(const struct config *c, const char *part);
-/* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same. */
+/* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same.
+ */
 enum err world_start(struct world *w, const struct config *c, struct error *e) MUST_USE;
 /* <state_dir>/ready.env: the ports that were really taken, for scripts. */
 enum err world_write_ready(const struct world *w, const struct config *c, struct error *e) MUST_USE;

@@ -119,7 +119,8 @@ static bool is_role(const char *s)
 	int n = 0;
 
 	for (; word_next(&s, ", ", &word, &len); n++)
-		if (!(len == 3 && memcmp(word, "api", 3) == 0) && !(len == 6 && memcmp(word, "engine", 6) == 0))
+		if (!(len == 3 && memcmp(word, "api", 3) == 0) &&
+		    !(len == 6 && memcmp(word, "engine", 6) == 0))
 			return false;
 	return n > 0;
 }
@@ -219,7 +220,8 @@ static const struct {
 	{ offsetof(struct config, metrics_listen), is_listen_or_empty, "ADDRESS:PORT or nothing" },
 	{ offsetof(struct config, store_listen), is_listen, "ADDRESS:PORT" },
 	{ offsetof(struct config, broker), is_broker, "tcp://HOST:PORT or ssl://HOST:PORT" },
-	{ offsetof(struct config, store_url), is_url_or_empty, "http://.. or https://.. without a slash at its end" },
+	{ offsetof(struct config, store_url), is_url_or_empty,
+	  "http://.. or https://.. without a slash at its end" },
 	{ offsetof(struct config, store_external), is_url_list, "URL prefixes separated by blanks" },
 	{ offsetof(struct config, quota), is_quota, "Action=N pairs separated by blanks" },
 };
@@ -243,7 +245,8 @@ static const struct key *key_find(const char *name, size_t len)
 }
 
 /* where: "otad.conf:12" or "environment". A secret's value is not repeated in the error. */
-static enum err value_set(struct snapshot *s, const struct key *k, const char *value, const char *where, struct error *e)
+static enum err value_set(struct snapshot *s, const struct key *k, const char *value, const char *where,
+			  struct error *e)
 {
 	const char *want = wanted(k, value), *copy;
 	int64_t n;
@@ -259,13 +262,15 @@ static enum err value_set(struct snapshot *s, const struct key *k, const char *v
 		break;
 	case INTEGER:
 		if (!parse_i64(value, k->min, k->max, &n))
-			return fail(e, ERR_CONFIG, "%s: %s must be a number from %lld to %lld (%s), not \"%s\"", where,
+			return fail(e, ERR_CONFIG,
+				    "%s: %s must be a number from %lld to %lld (%s), not \"%s\"", where,
 				    k->name, (long long)k->min, (long long)k->max, k->unit, value);
 		memcpy(field(&s->values, k), &n, sizeof n);
 		break;
 	case BOOLEAN:
 		if (!parse_bool(value, &v))
-			return fail(e, ERR_CONFIG, "%s: %s must be true or false, not \"%s\"", where, k->name, value);
+			return fail(e, ERR_CONFIG, "%s: %s must be true or false, not \"%s\"", where, k->name,
+				    value);
 		memcpy(field(&s->values, k), &v, sizeof v);
 		break;
 	}
@@ -306,7 +311,8 @@ static enum err line_read(struct snapshot *s, char *line, const char *where, boo
 	return value_set(s, k, value, where, e);
 }
 
-static enum err text_read(struct snapshot *s, struct arena *scratch, char *text, const char *path, struct error *e)
+static enum err text_read(struct snapshot *s, struct arena *scratch, char *text, const char *path,
+			  struct error *e)
 {
 	bool seen[ARRAY_LEN(keys)] = { false };
 	int line_no = 0;
@@ -364,7 +370,8 @@ static enum err rules_check(const struct config *c, struct error *e)
 	if (!*c->api_tls_cert != !*c->api_tls_key)
 		return fail(e, ERR_CONFIG, "api_tls_cert and api_tls_key go together");
 	if (c->limit_max_per_minute_max >= 0 && c->limit_max_per_minute_min > c->limit_max_per_minute_max)
-		return fail(e, ERR_CONFIG, "limit_max_per_minute_min is larger than limit_max_per_minute_max");
+		return fail(e, ERR_CONFIG,
+			    "limit_max_per_minute_min is larger than limit_max_per_minute_max");
 	return OK;
 }
 
@@ -479,7 +486,8 @@ static void key_print(struct buf *out, const struct key *k, const struct config 
 
 void config_print(struct buf *out, bool current)
 {
-	buf_adds(out, "# Configuration of otad: \"key = value\" lines; a comment has a line of its own. Unknown keys and\n"
+	buf_adds(out, "# Configuration of otad: \"key = value\" lines; a comment has a line of its own. "
+		      "Unknown keys and\n"
 		      "# keys given twice are refused. The environment variable " ENV_PREFIX
 		      "<KEY IN CAPITALS> beats the file.\n");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)

@@ -55,7 +55,9 @@ static void defaults_are_in_force_before_loading(void)
 static void reads_keys_comments_and_blanks(void)
 {
 	setup();
-	CHECK_STR(refusal("# a comment\n\n  api_workers =  3\t\r\nregion=eu # not a comment\nbroker_ca =\n  # last"), NULL);
+	CHECK_STR(refusal("# a comment\n\n  api_workers =  3\t\r\nregion=eu # not a comment\nbroker_ca =\n  "
+			  "# last"),
+		  NULL);
 	CHECK_INT(config_now()->api_workers, 3);
 	CHECK_STR(config_now()->region, "eu # not a comment");
 	CHECK_STR(config_now()->broker_ca, "");
@@ -105,8 +107,8 @@ static void refuses_with_line_and_key(void)
 		const char *said = refusal(rows[i].text);
 
 		if (!said || !strstr(said, rows[i].says))
-			test_fail(__FILE__, __LINE__, "row %zu: said \"%s\", wanted \"%s\"", i, said ? said : "(good)",
-				  rows[i].says);
+			test_fail(__FILE__, __LINE__, "row %zu: said \"%s\", wanted \"%s\"", i,
+				  said ? said : "(good)", rows[i].says);
 	}
 	CHECK_INT(config_now()->api_workers, 8);
 	done();
@@ -115,10 +117,18 @@ static void refuses_with_line_and_key(void)
 static void accepts_what_checks_allow(void)
 {
 	static const char *const rows[] = {
-		"role = engine\n", "role = api engine\n", "api_listen = [::1]:80\n", "api_listen = ota.example:0\n",
-		"broker = ssl://[::1]:8883\n", "store_url = https://ota.example/x\n", "store_url =\n",
-		"store_external = http://a https://b/c\n", "quota = *=0 RegisterDevice=500\n", "quota =\n",
-		"metrics_listen = 127.0.0.1:9000\n", "api_tls_cert = /x\napi_tls_key = /y\n",
+		"role = engine\n",
+		"role = api engine\n",
+		"api_listen = [::1]:80\n",
+		"api_listen = ota.example:0\n",
+		"broker = ssl://[::1]:8883\n",
+		"store_url = https://ota.example/x\n",
+		"store_url =\n",
+		"store_external = http://a https://b/c\n",
+		"quota = *=0 RegisterDevice=500\n",
+		"quota =\n",
+		"metrics_listen = 127.0.0.1:9000\n",
+		"api_tls_cert = /x\napi_tls_key = /y\n",
 		"limit_max_per_minute_min = 50\n",
 	};
 
@@ -198,11 +208,11 @@ static void sample_parses_back(void)
 	CHECK(!sample.overflow);
 	CHECK_STR(refusal(buf_str(&sample)), NULL);
 #define CONFIG_TEXT(key, def, reloadable, secret, doc) \
-	CHECK_STR(config_now()->key, def); \
+	CHECK_STR(config_now()->key, def);             \
 	CHECK(strstr(buf_str(&sample), doc) != NULL);
 #define CONFIG_INT(key, def, min, max, unit, reloadable, doc) \
-	CHECK_INT(config_now()->key, def); \
-	CHECK((min) <= (def) && (def) <= (max)); \
+	CHECK_INT(config_now()->key, def);                    \
+	CHECK((min) <= (def) && (def) <= (max));              \
 	CHECK(strstr(buf_str(&sample), doc) != NULL);
 #define CONFIG_BOOL(key, def, reloadable, doc) CHECK(config_now()->key == (def));
 #include "engine/base/config.def"
@@ -215,7 +225,8 @@ static void current_values_without_secrets(void)
 	struct buf out;
 
 	setup();
-	CHECK_STR(refusal("database = host=x password=canary\napi_workers = 7\nregion = eu\nbroker_ca =\n"), NULL);
+	CHECK_STR(refusal("database = host=x password=canary\napi_workers = 7\nregion = eu\nbroker_ca =\n"),
+		  NULL);
 	buf_init(&out, (size_t)256 * 1024);
 	config_print(&out, true);
 	CHECK(!strstr(buf_str(&out), "canary"));
@@ -229,8 +240,10 @@ static void current_values_without_secrets(void)
 
 TESTS("base/config", { "defaults_are_in_force_before_loading", defaults_are_in_force_before_loading },
       { "reads_keys_comments_and_blanks", reads_keys_comments_and_blanks },
-      { "refuses_with_line_and_key", refuses_with_line_and_key }, { "accepts_what_checks_allow", accepts_what_checks_allow },
+      { "refuses_with_line_and_key", refuses_with_line_and_key },
+      { "accepts_what_checks_allow", accepts_what_checks_allow },
       { "environment_beats_the_file", environment_beats_the_file },
       { "reload_is_taken_whole_or_not_at_all", reload_is_taken_whole_or_not_at_all },
-      { "unreadable_files_are_refused", unreadable_files_are_refused }, { "sample_parses_back", sample_parses_back },
+      { "unreadable_files_are_refused", unreadable_files_are_refused },
+      { "sample_parses_back", sample_parses_back },
       { "current_values_without_secrets", current_values_without_secrets })

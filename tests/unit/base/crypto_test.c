@@ -44,7 +44,8 @@ static void macs(void)
 		const char *key, *text, *hex;
 	} rows[] = {
 		{ DIGEST_MD5, "Jefe", "what do ya want for nothing?", "750c783e6ab0b503eaa86e310a5db738" },
-		{ DIGEST_SHA1, "Jefe", "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
+		{ DIGEST_SHA1, "Jefe", "what do ya want for nothing?",
+		  "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
 		{ DIGEST_SHA256, "Jefe", "what do ya want for nothing?",
 		  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
 		{ DIGEST_SHA256, "", "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad" },
@@ -54,7 +55,8 @@ static void macs(void)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		unsigned char out[DIGEST_MAX];
 
-		hmac_once(rows[i].d, rows[i].key, strlen(rows[i].key), rows[i].text, strlen(rows[i].text), out);
+		hmac_once(rows[i].d, rows[i].key, strlen(rows[i].key), rows[i].text, strlen(rows[i].text),
+			  out);
 		hex_encode(out, digest_len(rows[i].d), hex);
 		CHECK_STR(hex, rows[i].hex);
 	}
@@ -83,7 +85,8 @@ static void sealed_texts_open_only_as_they_were(void)
 		for (int bit = 0; bit < 8; bit++) {
 			memcpy(again, sealed, sizeof sealed);
 			again[i] = (unsigned char)(again[i] ^ (1U << bit));
-			CHECK_INT(seal_open(&key, "device|pk|dn", again, sizeof again, &a, &opened, &len), ERR_CRYPTO);
+			CHECK_INT(seal_open(&key, "device|pk|dn", again, sizeof again, &a, &opened, &len),
+				  ERR_CRYPTO);
 		}
 	for (size_t cut = 0; cut < sizeof sealed; cut++)
 		CHECK_INT(seal_open(&key, "device|pk|dn", sealed, cut, &a, &opened, &len), ERR_CRYPTO);
@@ -127,9 +130,10 @@ static void base64(void)
 {
 	static const struct {
 		const char *plain, *text;
-	} rows[] = { { "f", "Zg==" },	     { "fo", "Zm8=" },	       { "foo", "Zm9v" },
+	} rows[] = { { "f", "Zg==" },	     { "fo", "Zm8=" },	      { "foo", "Zm9v" },
 		     { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
-	static const char *const bad[] = { "", "Zg=", "Zg", "Zm9v!A==", "Zm9vY===", "====", "Zg==Zg==", "Z m9v", "=m9v", "Zm9v\n" };
+	static const char *const bad[] = { "",	   "Zg=",      "Zg",	"Zm9v!A==", "Zm9vY===",
+					   "====", "Zg==Zg==", "Z m9v", "=m9v",	    "Zm9v\n" };
 	struct arena a;
 	size_t len = 0;
 

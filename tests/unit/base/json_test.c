@@ -32,8 +32,9 @@ static void writes_compact_in_order(void)
 	json_object_end(j);
 	json_array_end(j);
 	json_object_end(j);
-	CHECK_STR(buf_str(&b), "{\"z\":\"a\\\"\\\\\\n\\u0001\xe4\xb8\xad/\",\"a\":-9223372036854775808,\"t\":true,"
-			       "\"list\":[\"\",0,false,{}]}");
+	CHECK_STR(buf_str(&b),
+		  "{\"z\":\"a\\\"\\\\\\n\\u0001\xe4\xb8\xad/\",\"a\":-9223372036854775808,\"t\":true,"
+		  "\"list\":[\"\",0,false,{}]}");
 	arena_free(&arena);
 	buf_free(&b);
 }
@@ -49,7 +50,8 @@ static void reads_paths(void)
 	CHECK_STR(json_text(json_get(v, "id")), "1");
 	CHECK(json_int_lenient(json_get(json_get(v, "params"), "step"), &n) && n == 50);
 	CHECK(json_get(json_get(v, "nothing"), "step") == NULL);
-	CHECK(json_text(NULL) == NULL && !json_is_object(NULL) && json_length(NULL) == 0 && !json_int_lenient(NULL, &n));
+	CHECK(json_text(NULL) == NULL && !json_is_object(NULL) && json_length(NULL) == 0 &&
+	      !json_int_lenient(NULL, &n));
 	v = json_get(json_get(v, "params"), "list");
 	CHECK_INT(json_length(v), 4);
 	CHECK_STR(json_scalar(&arena, json_at(v, 0)), "1");
@@ -124,27 +126,13 @@ static void integers_are_read_leniently(void)
 		bool good;
 		int64_t n;
 	} rows[] = {
-		{ "[50]", true, 50 },
-		{ "[\"50\"]", true, 50 },
-		{ "[\" 50 \"]", true, 50 },
-		{ "[50.0]", true, 50 },
-		{ "[\"50.7\"]", true, 50 },
-		{ "[-1]", true, -1 },
-		{ "[\"-1\"]", true, -1 },
-		{ "[\"+1\"]", true, 1 },
-		{ "[\"\"]", false, 0 },
-		{ "[\" \"]", false, 0 },
-		{ "[\"5 0\"]", false, 0 },
-		{ "[\"50%\"]", false, 0 },
-		{ "[\"50.\"]", false, 0 },
-		{ "[\"50.x\"]", false, 0 },
-		{ "[\"--5\"]", false, 0 },
-		{ "[\"+-5\"]", false, 0 },
-		{ "[1e2]", false, 0 },
-		{ "[true]", false, 0 },
-		{ "[null]", false, 0 },
-		{ "[[5]]", false, 0 },
-		{ "[99999999999999999999]", false, 0 },
+		{ "[50]", true, 50 },	   { "[\"50\"]", true, 50 },   { "[\" 50 \"]", true, 50 },
+		{ "[50.0]", true, 50 },	   { "[\"50.7\"]", true, 50 }, { "[-1]", true, -1 },
+		{ "[\"-1\"]", true, -1 },  { "[\"+1\"]", true, 1 },    { "[\"\"]", false, 0 },
+		{ "[\" \"]", false, 0 },   { "[\"5 0\"]", false, 0 },  { "[\"50%\"]", false, 0 },
+		{ "[\"50.\"]", false, 0 }, { "[\"50.x\"]", false, 0 }, { "[\"--5\"]", false, 0 },
+		{ "[\"+-5\"]", false, 0 }, { "[1e2]", false, 0 },      { "[true]", false, 0 },
+		{ "[null]", false, 0 },	   { "[[5]]", false, 0 },      { "[99999999999999999999]", false, 0 },
 	};
 
 	arena_init(&arena);
@@ -160,4 +148,5 @@ static void integers_are_read_leniently(void)
 
 TESTS("base/json", { "writes_compact_in_order", writes_compact_in_order }, { "reads_paths", reads_paths },
       { "lenient_skips_commas_before_brackets", lenient_skips_commas_before_brackets },
-      { "depth_is_limited", depth_is_limited }, { "integers_are_read_leniently", integers_are_read_leniently })
+      { "depth_is_limited", depth_is_limited },
+      { "integers_are_read_leniently", integers_are_read_leniently })

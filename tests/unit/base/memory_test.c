@@ -175,7 +175,8 @@ static void every_error_is_well_formed(void)
 TESTS("base/memory", { "arena_gives_zeroed_aligned_memory", arena_gives_zeroed_aligned_memory },
       { "arena_releases_newest_first", arena_releases_newest_first },
       { "arena_keeps_small_neighbours_of_large_ones", arena_keeps_small_neighbours_of_large_ones },
-      { "buf_grows_to_its_maximum", buf_grows_to_its_maximum }, { "buf_overflow_is_sticky", buf_overflow_is_sticky },
+      { "buf_grows_to_its_maximum", buf_grows_to_its_maximum },
+      { "buf_overflow_is_sticky", buf_overflow_is_sticky },
       { "buf_consumes_from_the_front", buf_consumes_from_the_front },
       { "error_keeps_the_first_failure", error_keeps_the_first_failure },
       { "every_error_is_well_formed", every_error_is_well_formed })

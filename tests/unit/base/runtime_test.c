@@ -191,8 +191,8 @@ static int lines(const char *s)
 
 static void log_hostile(void)
 {
-	log_event(EV_READY, LSTR("text", "a\"b\\c\nd\te\x1b[31m\x7f\xe4\xb8\xad"), LSTR("broken", "x\xff\xfe"),
-		  LSTR("none", NULL), LINT("n", INT64_MIN));
+	log_event(EV_READY, LSTR("text", "a\"b\\c\nd\te\x1b[31m\x7f\xe4\xb8\xad"),
+		  LSTR("broken", "x\xff\xfe"), LSTR("none", NULL), LINT("n", INT64_MIN));
 }
 
 static void log_lines_are_json_whatever_the_text(void)
@@ -239,7 +239,8 @@ static void log_cuts_long_texts(void)
 	CHECK(v != NULL);
 	CHECK(strlen(json_text(json_get(v, "text"))) < 2100);
 	CHECK_STR(json_scalar(&a, json_get(v, "after")), "7");
-	CHECK(json_parse(&a, strchr(logged, '\n') + 1, strcspn(strchr(logged, '\n') + 1, "\n"), false) != NULL);
+	CHECK(json_parse(&a, strchr(logged, '\n') + 1, strcspn(strchr(logged, '\n') + 1, "\n"), false) !=
+	      NULL);
 	arena_free(&a);
 }
 
@@ -302,10 +303,13 @@ static void metrics_count(void)
 	CHECK(strstr(page(), "otad_api_calls_total{action=\"CreateProduct\"} 3\n"));
 	CHECK(strstr(page(), "otad_api_calls_total{action=\"DeleteDevice\"} 1\n"));
 	CHECK(strstr(page(), "otad_arena_peak_bytes 5\n"));
-	CHECK(strstr(page(), "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"0.00025\"} 0\n"));
-	CHECK(strstr(page(), "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"0.001\"} 1\n"));
+	CHECK(strstr(page(),
+		     "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"0.00025\"} 0\n"));
+	CHECK(strstr(page(),
+		     "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"0.001\"} 1\n"));
 	CHECK(strstr(page(), "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"3\"} 1\n"));
-	CHECK(strstr(page(), "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"+Inf\"} 2\n"));
+	CHECK(strstr(page(),
+		     "otad_api_call_duration_seconds_bucket{action=\"CreateProduct\",le=\"+Inf\"} 2\n"));
 	CHECK(strstr(page(), "otad_api_call_duration_seconds_sum{action=\"CreateProduct\"} 9.000900\n"));
 	CHECK(strstr(page(), "otad_api_call_duration_seconds_count{action=\"CreateProduct\"} 2\n"));
 }
@@ -356,7 +360,7 @@ static void metrics_every_row_is_well_formed(void)
 {
 	const char *s = page();
 
-#define METRIC(id, kind, name, label, help) \
+#define METRIC(id, kind, name, label, help)               \
 	CHECK(strncmp(name, "otad_", 5) == 0 && *(help)); \
 	CHECK(strstr(s, "# HELP " name " " help "\n# TYPE " name " "));
 #include "engine/base/metrics.def"
@@ -368,10 +372,12 @@ TESTS("base/runtime", { "queue_is_bounded_and_in_order", queue_is_bounded_and_in
       { "queue_closed_gives_what_is_left", queue_closed_gives_what_is_left },
       { "queue_loses_nothing_between_threads", queue_loses_nothing_between_threads },
       { "waker_runs_a_round_per_wake_and_ends", waker_runs_a_round_per_wake_and_ends },
-      { "log_cuts_long_texts", log_cuts_long_texts }, { "clock_follows_its_offset", clock_follows_its_offset },
+      { "log_cuts_long_texts", log_cuts_long_texts },
+      { "clock_follows_its_offset", clock_follows_its_offset },
       { "log_lines_are_json_whatever_the_text", log_lines_are_json_whatever_the_text },
       { "log_level_drops_what_is_below", log_level_drops_what_is_below },
-      { "log_limited_writes_one_a_minute", log_limited_writes_one_a_minute }, { "metrics_count", metrics_count },
+      { "log_limited_writes_one_a_minute", log_limited_writes_one_a_minute },
+      { "metrics_count", metrics_count },
       { "metrics_too_many_labels_go_together", metrics_too_many_labels_go_together },
       { "metrics_escape_labels", metrics_escape_labels },
       { "metrics_lose_nothing_between_threads", metrics_lose_nothing_between_threads },
