@@ -140,6 +140,15 @@ static bool device_may_get(const struct conn *c, const char *topic)
 	return !device_downlink(topic, &pk, &dn) && device_may_subscribe(c->pk, c->dn, topic);
 }
 
+/* While otad is away its kept session goes on taking the reports that devices get acknowledgements for. Nobody
+ * has a session under this name without otad's password. */
+static bool kept_for_service(const struct plugin *p, const struct mosquitto *client)
+{
+	const char *user = mosquitto_client_username(client);
+
+	return user && strcmp(user, p->service_user) == 0;
+}
+
 /* A will comes here after its connection's end: then the client is not known any more, and it is refused. So
  * are messages for the kept session of a device that is not connected: nothing is queued for it. */
 static int on_acl_check(int event, void *data, void *userdata)
@@ -151,7 +160,8 @@ static int on_acl_check(int event, void *data, void *userdata)
 
 	(void)event;
 	if (!c)
-		return MOSQ_ERR_ACL_DENIED;
+		return e->access == MOSQ_ACL_READ && kept_for_service(p, e->client) ? MOSQ_ERR_SUCCESS :
+										      MOSQ_ERR_ACL_DENIED;
 	if (c->service)
 		return MOSQ_ERR_SUCCESS;
 	if (c->closing)
