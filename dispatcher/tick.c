@@ -187,9 +187,10 @@ static enum err write_all(struct work *w)
 {
 	struct engine *g = w->g;
 	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t), *seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
+	struct tick_version *versions = ARENA_ARRAY(w->a, w->versions.n + 1, struct tick_version);
 
 	TRY(work_write(w));
-	TRY(store_tick_versions(g->db, w->versions.items, w->versions.n, w->now));
+	TRY(store_tick_versions(g->db, versions, versions_folded(w, versions), w->now));
 	TRY(online_write(w));
 	for (size_t i = 0; i < w->claims.n; i++) {
 		jobs[i] = w->claims.items[i].job->run.job_id;

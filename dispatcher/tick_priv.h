@@ -202,6 +202,8 @@ struct work {
 enum err reports_read(struct work *w) MUST_USE;
 enum err reports_resolve(struct work *w) MUST_USE;
 void report_apply(struct work *w, const struct work_report *r);
+/* out has room for w->versions.n. */
+size_t versions_folded(struct work *w, struct tick_version *out);
 
 /* tick_online.c: who is connected, as the broker tells it */
 void online_message(struct work *w, const struct journal_record *r);

@@ -178,23 +178,36 @@ enum err reports_resolve(struct work *w)
 
 /* ---- what they do ---- */
 
-static void keep_version(struct work *w, const struct work_report *r)
+static int by_module(const void *x, const void *y)
 {
-	for (size_t i = w->versions.n; i-- > 0;) { /* the last one counts; devices repeat within a batch */
-		struct tick_version *v = &w->versions.items[i];
+	const struct tick_version *a = *(struct tick_version *const *)x, *b = *(struct tick_version *const *)y;
+	int c;
 
-		if (v->device_id == r->device_id && strcmp(v->module, r->r.module) == 0) {
-			if (strcmp(v->version, r->r.version) != 0)
-				v->reported_ms = r->at;
-			v->version = r->r.version;
-			return;
-		}
+	if (a->device_id != b->device_id)
+		return a->device_id < b->device_id ? -1 : 1;
+	c = strcmp(a->module, b->module);
+	return c ? c : (a > b) - (a < b); /* as they came */
+}
+
+/* One row per device and module: the last version, and when it was first said. */
+size_t versions_folded(struct work *w, struct tick_version *out)
+{
+	struct tick_version **v = arena_array(w->a, w->versions.n + 1, sizeof(struct tick_version *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->versions.n; i++)
+		v[i] = &w->versions.items[i];
+	if (w->versions.n > 1)
+		qsort(v, w->versions.n, sizeof(struct tick_version *), by_module);
+	for (size_t i = 0; i < w->versions.n; i++) {
+		struct tick_version *last = n ? &out[n - 1] : NULL;
+
+		if (!last || last->device_id != v[i]->device_id || strcmp(last->module, v[i]->module) != 0)
+			out[n++] = *v[i];
+		else if (strcmp(last->version, v[i]->version) != 0)
+			*last = *v[i];
 	}
-	VEC_ADD(w->a, &w->versions,
-		((struct tick_version){ .device_id = r->device_id,
-					.module = r->r.module,
-					.version = r->r.version,
-					.reported_ms = r->at }));
+	return n;
 }
 
 /* The device asks: it gets its task if the job runs, and nothing else. */
@@ -226,7 +239,11 @@ void report_apply(struct work *w, const struct work_report *r)
 	metric_add_label(M_REPORTS, uplink_name(r->r.kind), 1);
 	switch (r->r.kind) {
 	case UPLINK_INFORM:
-		keep_version(w, r);
+		VEC_ADD(w->a, &w->versions,
+			((struct tick_version){ .device_id = r->device_id,
+						.module = r->r.module,
+						.version = r->r.version,
+						.reported_ms = r->at }));
 		e.kind = TASK_EV_VERSION;
 		if (k)
 			work_step(w, k, &e);
