@@ -84,8 +84,9 @@ static enum err next_position(struct credentials *c, int64_t *ret)
 	return OK;
 }
 
-/* Hands over the oldest changes; *ret_n: how many. */
-static enum err deliver_changes(struct credentials *c, size_t *ret_n)
+/* Hands over the oldest changes: those that somebody waits for, else, unless a full set is on its way, those of an
+ * import. *ret_n: how many. */
+static enum err deliver_changes(struct credentials *c, bool within_set, size_t *ret_n)
 {
 	struct link_line end = { .verb = LINK_CRED_POS };
 	struct credential *list;
@@ -93,7 +94,9 @@ static enum err deliver_changes(struct credentials *c, size_t *ret_n)
 	size_t n;
 
 	begin(c);
-	TRY(store_credential_changes(c->db, c->opt.master, BATCH, &list, &n));
+	TRY(store_credential_changes(c->db, c->opt.master, false, BATCH, &list, &n));
+	if (n == 0 && !within_set)
+		TRY(store_credential_changes(c->db, c->opt.master, true, BATCH, &list, &n));
 	*ret_n = n;
 	if (n == 0)
 		return OK;
@@ -103,20 +106,22 @@ static enum err deliver_changes(struct credentials *c, size_t *ret_n)
 		ids[i] = list[i].id;
 		TRY(add_credential(c, &list[i]));
 	}
-	TRY(add(c, &end));
+	if (!within_set) /* else the broker would take a part of the set for all of it */
+		TRY(add(c, &end));
 	TRY(flush(c));
 	TRY(store_credential_delivered(c->db, c->opt.shard, ids, n, end.position));
 	metric_add(M_CREDENTIALS_SENT, (int64_t)n);
 	return OK;
 }
 
-/* The full set, by pages. Changes made meanwhile stand in the outbox and follow. */
+/* The full set, by pages. Changes that somebody waits for are slipped in between; they come after their page
+ * was read, so the last word is right. */
 static enum err deliver_all(struct credentials *c)
 {
 	struct link_line mark = { .verb = LINK_CRED_BEGIN };
 	struct credential *list;
 	int64_t after = 0, total = 0;
-	size_t n;
+	size_t n, changes;
 
 	begin(c);
 	TRY(next_position(c, &mark.position));
@@ -131,6 +136,7 @@ static enum err deliver_all(struct credentials *c)
 		}
 		total += (int64_t)n;
 		TRY(flush(c));
+		TRY(deliver_changes(c, true, &changes));
 	} while (n == PAGE);
 	mark.verb = LINK_CRED_END;
 	TRY(add(c, &mark));
@@ -184,7 +190,7 @@ static bool work(struct credentials *c)
 	if (connection == 0)
 		return false;
 	buf_clear(&c->out);
-	e = credentials_synced(c) ? deliver_changes(c, &n) : synchronize(c);
+	e = credentials_synced(c) ? deliver_changes(c, false, &n) : synchronize(c);
 	if (e != OK) {
 		log_limited(EV_CREDENTIALS_FAILED, LSTR("why", err_info(e)->name));
 		set_synced(c, false); /* part of it may have gone out: ask again how far it is */

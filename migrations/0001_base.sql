@@ -156,8 +156,10 @@ create table credential_change (
 	id          bigint generated always as identity primary key,
 	product_key text not null,
 	device_name text not null,
-	device_id   bigint not null
+	device_id   bigint not null,
+	bulk        boolean not null default false  -- of an import: nobody waits for it, the others go first
 );
+create index credential_change_first on credential_change (id) where not bulk;
 create table credential_feed (
 	shard    int primary key,
 	position bigint not null         -- grows with every delivery; a broker that lags behind gets a snapshot

@@ -18,15 +18,15 @@ static const char *open_secret(struct db *db, const struct seal_key *master, con
 	return NULL;
 }
 
-enum err store_credential_changes(struct db *db, const struct seal_key *master, int max, struct credential **ret,
-				  size_t *ret_n)
+enum err store_credential_changes(struct db *db, const struct seal_key *master, bool bulk, int max,
+				  struct credential **ret, size_t *ret_n)
 {
 	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, max);
-	TRY(db_run(db, S_credential_changes, &a, &r));
+	TRY(db_run(db, bulk ? S_credential_changes_all : S_credential_changes, &a, &r));
 	*ret_n = (size_t)rows_count(r);
 	*ret = ARENA_ARRAY(db_arena(db), *ret_n, struct credential);
 	for (int i = 0; i < rows_count(r); i++) {

@@ -12,9 +12,10 @@ struct credential {
 	const char *secret; /* NULL: the device may not log in */
 };
 
-/* At most max outstanding changes, oldest first. A secret that cannot be opened counts as none, and is logged. */
-enum err store_credential_changes(struct db *db, const struct seal_key *master, int max, struct credential **ret,
-				  size_t *ret_n) MUST_USE;
+/* At most max outstanding changes, oldest first: those that somebody waits for, or with `bulk` any (of an
+ * import). A secret that cannot be opened counts as none, and is logged. */
+enum err store_credential_changes(struct db *db, const struct seal_key *master, bool bulk, int max,
+				  struct credential **ret, size_t *ret_n) MUST_USE;
 /* The next page of all devices that may log in, above after_id. */
 enum err store_credential_page(struct db *db, const struct seal_key *master, int64_t after_id, int max,
 			       struct credential **ret, size_t *ret_n) MUST_USE;

@@ -3,12 +3,22 @@
 -- name: credential_changes
 -- in: int
 -- out: id product_key device_name secret may_login
--- The oldest $1 changes, with what is true of the device now.
+-- At most $1 changes that somebody waits for, oldest first, with what is true of the device now.
 select c.id, c.product_key, c.device_name, d.secret, d.id is not null and not d.disabled as may_login
-from credential_change c
+from (select * from credential_change where not bulk order by id limit $1::int) c
 left join product p on p.product_key = c.product_key
 left join device d on d.product_id = p.id and d.name = c.device_name
-order by c.id limit $1::int;
+order by c.id;
+
+-- name: credential_changes_all
+-- in: int
+-- out: id product_key device_name secret may_login
+-- The same of any changes: those of an import are left.
+select c.id, c.product_key, c.device_name, d.secret, d.id is not null and not d.disabled as may_login
+from (select * from credential_change order by id limit $1::int) c
+left join product p on p.product_key = c.product_key
+left join device d on d.product_id = p.id and d.name = c.device_name
+order by c.id;
 
 -- name: credential_page
 -- in: bigint int

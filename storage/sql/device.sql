@@ -20,7 +20,8 @@ select d.id, c.id as change_id from d join c on c.device_id = d.id;
 -- name: devices_add
 -- in: bigint text text[] bytea[] text[] bigint bigint
 -- out: added
--- Many at once; names that exist are left as they are. $5: versions, null = not known; $6: batch or null.
+-- Many at once; names that exist are left as they are. $5: versions, null = not known; $6: batch; null =
+-- an import, whose credentials give way to others.
 with new as (
 	select n.name, n.secret, n.version
 	from unnest($3::text[], $4::bytea[], $5::text[]) as n(name, secret, version)
@@ -30,8 +31,8 @@ with new as (
 	on conflict (product_id, name) do nothing
 	returning id, name
 ), c as (
-	insert into credential_change (product_key, device_name, device_id)
-	select $2::text, name, id from d
+	insert into credential_change (product_key, device_name, device_id, bulk)
+	select $2::text, name, id, $6 is null from d
 ), m as (
 	insert into device_module (device_id, module, version, reported_ms, modified_ms)
 	select d.id, 'default', new.version, $7, $7 from d join new on new.name = d.name
