@@ -6,7 +6,11 @@
 
 #include "engine/base/arena.h"
 
-enum devicelist_result { DEVICELIST_OK, DEVICELIST_MALFORMED /* not UTF-8, or contains NUL */, DEVICELIST_TOO_MANY };
+enum devicelist_result {
+	DEVICELIST_OK,
+	DEVICELIST_MALFORMED /* not UTF-8, or contains NUL */,
+	DEVICELIST_TOO_MANY
+};
 
 /* Names in order of first appearance, in the arena. names_max counts distinct names. An empty file is OK and
  * has none. */

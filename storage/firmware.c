@@ -148,8 +148,8 @@ enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_
 		.product_key = row_text(r, 0, C_firmware_get_product_key),
 		.product_name = row_text(r, 0, C_firmware_get_product_name),
 	};
-	ret->verify_percent =
-		verify_percent(ret->status, row_int(r, 0, C_firmware_get_ended), row_int(r, 0, C_firmware_get_total));
+	ret->verify_percent = verify_percent(ret->status, row_int(r, 0, C_firmware_get_ended),
+					     row_int(r, 0, C_firmware_get_total));
 	return files_get(db, ret);
 }
 

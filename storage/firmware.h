@@ -9,9 +9,9 @@
 #define FIRMWARE_FILES_MAX 20
 
 struct firmware_file {
-	const char *object_key; /* key in the package store; a whole URL for a file of another store */
-	const char *name;       /* "" in a package of one file */
-	int64_t size;           /* bytes */
+	const char *object_key;	  /* key in the package store; a whole URL for a file of another store */
+	const char *name;	  /* "" in a package of one file */
+	int64_t size;		  /* bytes */
 	const char *md5, *sha256; /* lower-case hex; "" when a file of another store was declared without */
 };
 
@@ -20,12 +20,12 @@ struct firmware {
 	int64_t account_id, product_id;
 	const char *name, *description; /* never NULL */
 	bool differential;
-	const char *module;      /* "default" = the whole device */
+	const char *module;	 /* "default" = the whole device */
 	const char *src_version; /* "" for a full package that has none */
 	const char *dest_version;
-	bool sha256;             /* signed by SHA256, not MD5 */
+	bool sha256; /* signed by SHA256, not MD5 */
 	enum firmware_status status;
-	const char *udi;         /* never NULL */
+	const char *udi; /* never NULL */
 	utc_ms created_ms, modified_ms;
 	size_t n_files;
 	const struct firmware_file *files;
@@ -42,12 +42,13 @@ enum err store_firmware_check(struct db *db, const struct firmware *f, int64_t l
 /* Inserts f and its files; sets f->id. */
 enum err store_firmware_create(struct db *db, struct firmware *f) MUST_USE;
 /* ERR_FIRMWARE_NOT_FOUND unless the account has such a package; deleted ones are not found. */
-enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_id, struct firmware *ret) MUST_USE;
+enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_id,
+			    struct firmware *ret) MUST_USE;
 /* The same for a package that may be deleted, without reading it. */
 enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id) MUST_USE;
-/* Marks the package as deleted; its jobs stay readable, its files are removed by the sweep of the package store
- * when no link to them is good any more. ERR_FIRMWARE_NOT_FOUND; ERR_FIRMWARE_DELETE while a job of it has not
- * ended. */
+/* Marks the package as deleted; its jobs stay readable, its files are removed by the sweep of the package
+ * store when no link to them is good any more. ERR_FIRMWARE_NOT_FOUND; ERR_FIRMWARE_DELETE while a job of it
+ * has not ended. */
 enum err store_firmware_delete(struct db *db, int64_t account_id, int64_t firmware_id, utc_ms now) MUST_USE;
 /* Does a package that exists use this object of the package store? */
 enum err store_firmware_object_used(struct db *db, const char *object_key, bool *ret) MUST_USE;

@@ -49,8 +49,8 @@ static enum err name_unknown(struct db *db, int64_t product_id, const char *cons
 		    row_text(r, 0, C_job_unknown_name_name));
 }
 
-enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names, size_t n,
-			   const struct job_device **ret)
+enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names,
+			   size_t n, const struct job_device **ret)
 {
 	struct job_device *devices = ARENA_ARRAY(db_arena(db), n, struct job_device);
 	struct rows *r;

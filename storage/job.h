@@ -22,8 +22,8 @@ struct job_firmware {
 	enum firmware_status status;
 	int64_t files, size; /* bytes of all files */
 };
-/* Keeps the package from being deleted, and for a verification from being verified twice, until the transaction
- * ends. ERR_FIRMWARE_NOT_FOUND. */
+/* Keeps the package from being deleted, and for a verification from being verified twice, until the
+ * transaction ends. ERR_FIRMWARE_NOT_FOUND. */
 enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool verify,
 			    struct job_firmware *ret) MUST_USE;
 
@@ -33,9 +33,10 @@ struct job_device {
 	bool disabled;
 	const char *version; /* of the package's module; NULL: never reported */
 };
-/* Finds all of the names, in id order. ERR_DEVICE_NOT_FOUND names the first that the product does not have. */
-enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names, size_t n,
-			   const struct job_device **ret) MUST_USE;
+/* Finds all of the names, in id order. ERR_DEVICE_NOT_FOUND names the first that the product does not have.
+ */
+enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names,
+			   size_t n, const struct job_device **ret) MUST_USE;
 /* Key of a device group of this kind. ERR_GROUP_NOT_FOUND. */
 enum err store_job_group(struct db *db, int64_t account_id, int64_t instance_id, const char *group_id,
 			 const char *kind, int64_t *ret_id) MUST_USE;
@@ -45,13 +46,13 @@ struct job {
 	int64_t id; /* given by the database */
 	int64_t account_id, product_id, firmware_id;
 	enum job_kind kind;
-	const char *selection;  /* ALL, SPECIFIC, GRAY, GROUP */
+	const char *selection; /* ALL, SPECIFIC, GRAY, GROUP */
 	size_t n_src_versions;
 	const char *const *src_versions;
-	int64_t gray_milli;     /* percent * 1000; JOB_UNSET unless GRAY */
-	const char *gray_text;  /* as it was given; NULL unless GRAY */
-	int64_t group_id;       /* key of device_group; JOB_UNSET unless GROUP */
-	int64_t dynamic_mode;   /* JOB_UNSET unless dynamic */
+	int64_t gray_milli;	       /* percent * 1000; JOB_UNSET unless GRAY */
+	const char *gray_text;	       /* as it was given; NULL unless GRAY */
+	int64_t group_id;	       /* key of device_group; JOB_UNSET unless GROUP */
+	int64_t dynamic_mode;	       /* JOB_UNSET unless dynamic */
 	utc_ms schedule_ms, finish_ms; /* 0: none */
 	int64_t retry_interval_min, retry_count, timeout_min; /* JOB_UNSET: none */
 	int64_t max_per_minute;
@@ -59,7 +60,7 @@ struct job {
 	bool need_push, need_confirm, download_mqtt, multi_module;
 	size_t n_tags;
 	const char *const *tag_keys, *const *tag_values;
-	size_t n_targets;       /* SPECIFIC only; ascending; only written, never read back */
+	size_t n_targets; /* SPECIFIC only; ascending; only written, never read back */
 	const int64_t *targets;
 	utc_ms created_ms, modified_ms;
 };
@@ -69,7 +70,7 @@ struct job_view {
 	struct job job;
 	enum job_status status;
 	utc_ms started_ms, ended_ms; /* 0: not yet */
-	int64_t max_per_minute;      /* in force; struct job has the one it was created with */
+	int64_t max_per_minute;	     /* in force; struct job has the one it was created with */
 	const char *product_key, *product_name;
 	const char *firmware_name, *dest_version, *module;
 	const char *group_id, *group_name; /* NULL unless GROUP */
@@ -77,8 +78,9 @@ struct job_view {
 
 /* Would this ALL, GRAY or GROUP job update any device? Stops at the first one. ERR_NO_DEVICE when not. */
 enum err store_job_candidate(struct db *db, const struct job *j, const struct job_firmware *f) MUST_USE;
-/* Inserts the job and all that belongs to it (job_run, live_job, targets, timers), and with a verification the
- * package's status; sets j->id. The job is PLANNED with a schedule, else IN_PROGRESS, its tasks not made yet. */
+/* Inserts the job and all that belongs to it (job_run, live_job, targets, timers), and with a verification
+ * the package's status; sets j->id. The job is PLANNED with a schedule, else IN_PROGRESS, its tasks not made
+ * yet. */
 enum err store_job_create(struct db *db, struct job *j) MUST_USE;
 /* ERR_NOT_FOUND (error untouched) unless the account has such a job. */
 enum err store_job_get(struct db *db, int64_t account_id, int64_t job_id, struct job_view *ret) MUST_USE;
@@ -99,8 +101,10 @@ enum err store_job_now(struct db *db, int64_t job_id, struct job_now *ret) MUST_
 /* A bulk order: from its commit on every task of the job in a state of the mask counts as CANCELED with this
  * TaskDesc, also those that are made later (design: "Bulk orders"). Moves the counters. The caller has locked
  * the job and calls store_job_settle afterwards. */
-enum err store_job_order(struct db *db, int64_t job_id, int state_mask, const char *reason, utc_ms now) MUST_USE;
-/* Ends a PLANNED job with all its tasks: CANCELED at once, whatever is still to be made. After store_job_order. */
+enum err store_job_order(struct db *db, int64_t job_id, int state_mask, const char *reason,
+			 utc_ms now) MUST_USE;
+/* Ends a PLANNED job with all its tasks: CANCELED at once, whatever is still to be made. After
+ * store_job_order. */
 enum err store_job_end_planned(struct db *db, int64_t job_id, utc_ms now) MUST_USE;
 /* Is a batch of pushes on its way to the broker that holds this job? */
 enum err store_job_in_flight(struct db *db, int64_t job_id, bool *ret) MUST_USE;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What follows from the end of tasks: the end of their job, and with a verification the status of its package.
- * Called by whoever ends tasks (cancel calls, device deletion, the engine's tick, the maker), in the transaction
- * that ends them, so that whoever sees the task ended sees the rest too (rules §5). */
+/* What follows from the end of tasks: the end of their job, and with a verification the status of its
+ * package. Called by whoever ends tasks (cancel calls, device deletion, the engine's tick, the maker), in the
+ * transaction that ends them, so that whoever sees the task ended sees the rest too (rules §5). */
 #ifndef STORAGE_JOB_END_H
 #define STORAGE_JOB_END_H
 
 #include "storage/db.h"
 
-/* Ends those of the n jobs that are made (making 3) and have no unfinished task left, by the counters of job_run:
- * CANCELED when no task SUCCEEDED or FAILED and all were canceled, but not by the finish time; else COMPLETED
- * (api §10.3). Sets ended_ms (the finish time, if that ended it), takes the job out of live_job, and gives the
- * package of a verification its status: 1 if all tasks succeeded, else 3.
+/* Ends those of the n jobs that are made (making 3) and have no unfinished task left, by the counters of
+ * job_run: CANCELED when no task SUCCEEDED or FAILED and all were canceled, but not by the finish time; else
+ * COMPLETED (api §10.3). Sets ended_ms (the finish time, if that ended it), takes the job out of live_job,
+ * and gives the package of a verification its status: 1 if all tasks succeeded, else 3.
  *
  * Call it last, after the counters were moved. The caller has locked the job_run rows (FOR NO KEY UPDATE).
  * A PLANNED job ends only as CANCELED: who starts a job has to call this too. Dynamic jobs and jobs that have

@@ -97,7 +97,8 @@ enum err store_task_page(struct db *db, int64_t job_id, enum task_state state, i
 }
 
 enum err store_task_of_names(struct db *db, int64_t job_id, enum task_state state, int64_t product_id,
-			     const char *const *names, size_t n_names, const struct task_row **ret, size_t *ret_n)
+			     const char *const *names, size_t n_names, const struct task_row **ret,
+			     size_t *ret_n)
 {
 	const struct task_row *all;
 	struct task_row *kept;

@@ -17,7 +17,7 @@ struct task_row {
 	int seq;
 	enum task_state state;
 	const char *desc;
-	int progress;            /* percent */
+	int progress;		 /* percent */
 	const char *src_version; /* "" when the device had never reported one */
 	int64_t device_id;
 	const char *device_name;

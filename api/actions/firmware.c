@@ -14,7 +14,8 @@
 #define FILE_NAME_MAX 32
 
 struct create_in {
-	const char *name, *dest_version, *url, *sign, *sign_method, *product_key, *description, *src_version, *module, *udi;
+	const char *name, *dest_version, *url, *sign, *sign_method, *product_key, *description, *src_version,
+		*module, *udi;
 	struct opt_int size, type;
 	struct opt_bool need_to_verify;
 	struct obj_list files; /* of struct file_in */
@@ -33,7 +34,8 @@ struct file_out {
 	struct opt_int size;
 };
 struct firmware_out {
-	const char *firmware_id, *name, *description, *url, *sign, *sign_method, *product_key, *product_name, *module;
+	const char *firmware_id, *name, *description, *url, *sign, *sign_method, *product_key, *product_name,
+		*module;
 	const char *src_version, *dest_version, *udi, *utc_create, *utc_modified;
 	struct opt_int size, type, status, verify_progress;
 	struct obj_list files; /* of struct file_out */
@@ -166,7 +168,8 @@ static enum err check_versions(struct call *c, const struct create_in *in)
 		return OK;
 	if (!in->src_version)
 		return fail_param(c->error, ERR_SRC_VERSION_NEEDED, NULL);
-	return strcmp(in->src_version, in->dest_version) == 0 ? fail_param(c->error, ERR_SRC_DEST_EQUAL, NULL) : OK;
+	return strcmp(in->src_version, in->dest_version) == 0 ? fail_param(c->error, ERR_SRC_DEST_EQUAL, NULL)
+							      : OK;
 }
 
 static enum err check_sign_method(struct call *c, const struct create_in *in, bool *ret_sha256)
@@ -189,12 +192,14 @@ static enum err check_file_list(struct call *c, const struct create_in *in)
 	if (in->size.set)
 		return fail(c->error, ERR_FIRMWARE_SIZE, "FirmwareSize belongs to a package of one file.");
 	if (in->files.n < 2)
-		return fail(c->error, ERR_FORMAT, "MultiFiles needs at least 2 files; use FirmwareUrl for one.");
+		return fail(c->error, ERR_FORMAT,
+			    "MultiFiles needs at least 2 files; use FirmwareUrl for one.");
 	for (size_t i = 0; i < in->files.n; i++) {
 		size_t chars = f[i].name ? utf8_count(f[i].name) : 0;
 
 		if (chars < 1 || chars > FILE_NAME_MAX)
-			return fail_param(c->error, ERR_FORMAT, arena_printf(c->arena, "MultiFiles.%zu.Name", i + 1));
+			return fail_param(c->error, ERR_FORMAT,
+					  arena_printf(c->arena, "MultiFiles.%zu.Name", i + 1));
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(f[i].name, f[j].name) == 0)
 				return fail_param(c->error, ERR_FORMAT,
@@ -206,7 +211,8 @@ static enum err check_file_list(struct call *c, const struct create_in *in)
 }
 
 /* What was declared, as a list. */
-static enum err files_declared(struct call *c, const struct create_in *in, struct file_in **ret, size_t *ret_n)
+static enum err files_declared(struct call *c, const struct create_in *in, struct file_in **ret,
+			       size_t *ret_n)
 {
 	struct file_in *files = ARENA_ARRAY(c->arena, FIRMWARE_FILES_MAX, struct file_in);
 
@@ -247,7 +253,8 @@ static enum err create_run(struct call *c, const void *in_, void *out_)
 		.module = in->module ? in->module : "default",
 		.src_version = in->src_version ? in->src_version : "",
 		.dest_version = in->dest_version,
-		.status = in->need_to_verify.set && !in->need_to_verify.v ? FIRMWARE_NO_VERIFICATION : FIRMWARE_UNVERIFIED,
+		.status = in->need_to_verify.set && !in->need_to_verify.v ? FIRMWARE_NO_VERIFICATION
+									  : FIRMWARE_UNVERIFIED,
 		.udi = in->udi ? in->udi : "",
 		.created_ms = c->now,
 	};

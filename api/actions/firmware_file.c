@@ -62,15 +62,19 @@ static enum err declared(struct call *c, const struct file_in *f, bool sha256, s
 	const char *md5 = sha256 ? f->md5 : f->md5 ? f->md5 : f->sign;
 
 	if (!f->size.set)
-		return fail(c->error, ERR_FIRMWARE_SIZE, "The size of a file of another store must be given.");
+		return fail(c->error, ERR_FIRMWARE_SIZE,
+			    "The size of a file of another store must be given.");
 	if (f->size.v < 1)
 		return fail_param(c->error, f->size.v == 0 ? ERR_FIRMWARE_EMPTY : ERR_FIRMWARE_SIZE, NULL);
 	if (!f->sign)
-		return fail(c->error, ERR_FIRMWARE_SIGN, "The digest of a file of another store must be given.");
+		return fail(c->error, ERR_FIRMWARE_SIGN,
+			    "The digest of a file of another store must be given.");
 	if (!md5)
 		return fail(c->error, ERR_FIRMWARE_SIGN_METHOD, "A file of another store needs its MD5.");
-	if (!is_hex(f->sign, sha256 ? 64 : 32) || !is_hex(md5, 32) || (!sha256 && strcasecmp(md5, f->sign) != 0))
-		return fail(c->error, ERR_FIRMWARE_SIGN, "A digest must be %d hexadecimal digits.", sha256 ? 64 : 32);
+	if (!is_hex(f->sign, sha256 ? 64 : 32) || !is_hex(md5, 32) ||
+	    (!sha256 && strcasecmp(md5, f->sign) != 0))
+		return fail(c->error, ERR_FIRMWARE_SIGN, "A digest must be %d hexadecimal digits.",
+			    sha256 ? 64 : 32);
 	*ret = (struct firmware_file){
 		.object_key = f->url,
 		.name = f->name ? f->name : "",
@@ -110,8 +114,9 @@ enum err firmware_file_find(struct call *c, const struct file_in *f, bool sha256
 		return fail_param(c->error, ERR_FIRMWARE_URL_FORMAT, NULL);
 	e = object_find(c, f->url, &o);
 	if (e == ERR_NOT_FOUND)
-		return is_external(c->config->store_external, f->url) ? declared(c, f, sha256, ret)
-								       : fail_param(c->error, ERR_FIRMWARE_URL, NULL);
+		return is_external(c->config->store_external, f->url)
+			       ? declared(c, f, sha256, ret)
+			       : fail_param(c->error, ERR_FIRMWARE_URL, NULL);
 	TRY(e);
 	return stored(c, f, sha256, &o, ret);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CancelOTATaskByJob: one bulk order cancels any number of tasks at once (docs/architecture.md, "Bulk orders"),
- * and the call is answered when no push of the job is on its way any more (rules §4). */
+/* CancelOTATaskByJob: one bulk order cancels any number of tasks at once (docs/architecture.md, "Bulk
+ * orders"), and the call is answered when no push of the job is on its way any more (rules §4). */
 #include "api/actions/show.h"
 #include "engine/base/clock.h"
 #include "engine/cancel.h"
@@ -43,7 +43,8 @@ static struct cancel_options options(const struct cancel_in *in)
 	};
 }
 
-/* After the commit nothing of the job is claimed any more; what was claimed before is on its way for a moment. */
+/* After the commit nothing of the job is claimed any more; what was claimed before is on its way for a
+ * moment. */
 static enum err await_flight(struct call *c, void *arg)
 {
 	const int64_t *job_id = arg;
@@ -66,7 +67,8 @@ static enum err await_flight(struct call *c, void *arg)
 }
 
 /* May this be cancelled? The job is locked. */
-static enum err check(struct call *c, const struct cancel_options *o, const struct job *j, const struct job_now *now)
+static enum err check(struct call *c, const struct cancel_options *o, const struct job *j,
+		      const struct job_now *now)
 {
 	bool only_schedule = o->scheduled && cancel_mask(o) == 0;
 
@@ -75,7 +77,8 @@ static enum err check(struct call *c, const struct cancel_options *o, const stru
 	if (now->status == JOB_CANCELED)
 		return fail_param(c->error, ERR_JOB_CANCELED, NULL);
 	if (only_schedule && now->status != JOB_PLANNED)
-		return fail(c->error, ERR_CANCEL, "The job has started already: cancel its tasks by their status.");
+		return fail(c->error, ERR_CANCEL,
+			    "The job has started already: cancel its tasks by their status.");
 	return OK;
 }
 
@@ -89,7 +92,8 @@ static bool concerns_any(const struct job_now *now, int mask)
 	return false;
 }
 
-static enum err cancel(struct call *c, int64_t job_id, const struct cancel_options *o, const struct job_now *now)
+static enum err cancel(struct call *c, int64_t job_id, const struct cancel_options *o,
+		       const struct job_now *now)
 {
 	bool whole = o->scheduled && now->status == JOB_PLANNED;
 	int mask = whole ? TASK_MASK_UNFINISHED : cancel_mask(o);
@@ -98,7 +102,8 @@ static enum err cancel(struct call *c, int64_t job_id, const struct cancel_optio
 		return OK; /* COMPLETED: there is nothing left to cancel */
 	if (concerns_any(now, mask))
 		TRY(store_job_order(c->db, job_id, mask, JOB_REASON_CANCELED, c->now));
-	return whole ? store_job_end_planned(c->db, job_id, c->now) : store_job_settle(c->db, &job_id, 1, c->now);
+	return whole ? store_job_end_planned(c->db, job_id, c->now)
+		     : store_job_settle(c->db, &job_id, 1, c->now);
 }
 
 static enum err cancel_run(struct call *c, const void *in_, void *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateOTAVerifyJob and CreateOTAStaticUpgradeJob: parameters, errors and answers. The checks are in job_check.c;
- * the tasks are made afterwards, in the background (docs/architecture.md, "Making tasks"). */
+/* CreateOTAVerifyJob and CreateOTAStaticUpgradeJob: parameters, errors and answers. The checks are in
+ * job_check.c; the tasks are made afterwards, in the background (docs/architecture.md, "Making tasks"). */
 #include "api/actions/job_in.h"
 #include "api/actions/show.h"
 

@@ -34,10 +34,11 @@ struct creation {
 	size_t n_names; /* SPECIFIC: from the call or the file, distinct */
 	const char *const *names;
 	const struct job_device *devices; /* of the names, in id order */
-	struct job job; /* filled in by the checks */
+	struct job job;			  /* filled in by the checks */
 };
 
-/* All checks of api §11.9 in its order; the first offence is answered. Reads only, but for the package's lock. */
+/* All checks of api §11.9 in its order; the first offence is answered. Reads only, but for the package's
+ * lock. */
 enum err job_check(struct call *c, const struct job_in *in, enum job_kind kind, struct job *ret) MUST_USE;
 
 #endif

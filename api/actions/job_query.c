@@ -17,7 +17,8 @@ struct tag_out {
 };
 /* Of both answers; ListOTAJobByFirmware shows part of it. */
 struct job_out {
-	const char *job_id, *status, *type, *name, *firmware_id, *product_key, *dest_version, *selection_type, *selection;
+	const char *job_id, *status, *type, *name, *firmware_id, *product_key, *dest_version, *selection_type,
+		*selection;
 	struct str_list src_versions;
 	const char *gray_percent, *group_id, *group_name;
 	struct opt_int dynamic_mode, max_per_minute, overwrite_mode, retry_interval, retry_count, timeout_min;

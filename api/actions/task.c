@@ -14,7 +14,8 @@ struct list_in {
 	struct str_list names;
 };
 struct task_out {
-	const char *task_id, *status, *desc, *progress, *timeout, *src_version, *dest_version, *job_id, *firmware_id;
+	const char *task_id, *status, *desc, *progress, *timeout, *src_version, *dest_version, *job_id,
+		*firmware_id;
 	const char *product_key, *product_name, *device_name, *iot_id, *utc_create, *utc_modified;
 };
 struct list_out {
@@ -72,7 +73,9 @@ static struct task_out show_task(struct arena *a, const struct job_view *v, cons
 		.status = task_state_name(t->state),
 		.desc = t->desc,
 		.progress = arena_printf(a, "%d.00", t->progress),
-		.timeout = v->job.timeout_min == JOB_UNSET ? "" : arena_printf(a, "%lld", (long long)v->job.timeout_min),
+		.timeout = v->job.timeout_min == JOB_UNSET
+				   ? ""
+				   : arena_printf(a, "%lld", (long long)v->job.timeout_min),
 		.src_version = t->src_version,
 		.dest_version = v->dest_version,
 		.job_id = show_id(a, ID_JOB, v->job.id, 0),
@@ -86,7 +89,8 @@ static struct task_out show_task(struct arena *a, const struct job_view *v, cons
 	};
 }
 
-static struct obj_list show_tasks(struct arena *a, const struct job_view *v, const struct task_row *tasks, size_t n)
+static struct obj_list show_tasks(struct arena *a, const struct job_view *v, const struct task_row *tasks,
+				  size_t n)
 {
 	struct task_out *shown = ARENA_ARRAY(a, n, struct task_out);
 
@@ -96,13 +100,14 @@ static struct obj_list show_tasks(struct arena *a, const struct job_view *v, con
 }
 
 /* All tasks of the named devices make one page. */
-static enum err list_named(struct call *c, const struct list_in *in, const struct job_view *v, enum task_state state,
-			   struct list_out *out)
+static enum err list_named(struct call *c, const struct list_in *in, const struct job_view *v,
+			   enum task_state state, struct list_out *out)
 {
 	const struct task_row *tasks;
 	size_t n;
 
-	TRY(store_task_of_names(c->db, v->job.id, state, v->job.product_id, in->names.v, in->names.n, &tasks, &n));
+	TRY(store_task_of_names(c->db, v->job.id, state, v->job.product_id, in->names.v, in->names.n, &tasks,
+				&n));
 	*out = (struct list_out){
 		.page = show_int(1),
 		.size = show_int((int64_t)in->names.n),
@@ -113,10 +118,11 @@ static enum err list_named(struct call *c, const struct list_in *in, const struc
 	return OK;
 }
 
-static enum err list_page(struct call *c, const struct list_in *in, const struct job_view *v, enum task_state state,
-			  struct list_out *out)
+static enum err list_page(struct call *c, const struct list_in *in, const struct job_view *v,
+			  enum task_state state, struct list_out *out)
 {
-	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_SIZE_DEFAULT, total;
+	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_SIZE_DEFAULT,
+		total;
 	const struct task_row *tasks = NULL;
 	size_t n;
 

@@ -51,7 +51,8 @@ static const enum err list_fails[] = { OK };
 static enum err form(struct call *c, enum object_kind kind, const char *suffix, struct out *out)
 {
 	struct form_out *data = ARENA_NEW(c->arena, struct form_out);
-	struct upload_form f = package_store_form(c->env->store, c->arena, kind, c->account_id, suffix, c->now);
+	struct upload_form f =
+		package_store_form(c->env->store, c->arena, kind, c->account_id, suffix, c->now);
 
 	*data = (struct form_out){
 		.key = f.key,
