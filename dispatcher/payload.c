@@ -51,7 +51,7 @@ static void put_single(struct json_out *j, const struct payload *p)
 		json_put_int(j, "isDiff", 1);
 	if (p->mqtt) {
 		json_put_string(j, "dProtocol", "mqtt");
-		json_put_int(j, "streamId", p->firmware_id & 0xffffffff);
+		json_put_int(j, "streamId", payload_stream_id(p->firmware_id));
 		json_put_int(j, "streamFileId", f->n);
 	} else {
 		json_put_string(j, "url", f->url);

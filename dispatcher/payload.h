@@ -17,6 +17,12 @@ struct payload_file {
 	const char *md5, *sha256; /* lower-case hex */
 };
 
+/* A package's number in downloads over MQTT: devices keep 32 bits of it. */
+static inline int64_t payload_stream_id(int64_t firmware_id)
+{
+	return firmware_id & 0xffffffff;
+}
+
 /* The package as one device is told of it. */
 struct payload {
 	int64_t firmware_id;

@@ -9,7 +9,6 @@
 #define VERSION_BYTES_MAX 256
 #define MODULE_BYTES_MAX 64
 #define DESC_BYTES_MAX 1024
-#define BLOCK_BYTES_MAX 262144
 #define BLOCK_BYTES_DEFAULT 5120
 
 static const char *const names[NONSENSE_COUNT] = {
@@ -17,7 +16,6 @@ static const char *const names[NONSENSE_COUNT] = {
 	[NONSENSE_JSON] = "json",	[NONSENSE_PARAMS] = "params",	  [NONSENSE_MODULE] = "module",
 	[NONSENSE_VERSION] = "version", [NONSENSE_STEP] = "step",	  [NONSENSE_BLOCK] = "block",
 	[NONSENSE_OWN] = "own_reply",	[NONSENSE_DEVICE] = "no_device", [NONSENSE_POISON] = "poison",
-	[NONSENSE_UNSUPPORTED] = "unsupported",
 };
 
 const char *nonsense_name(enum nonsense n)
@@ -77,7 +75,7 @@ static enum nonsense read_block(struct arena *a, const struct json *params, stru
 	    !json_int_lenient(json_get(info, "fileId"), &r->file_id) ||
 	    !json_int_lenient(json_get(block, "offset"), &r->block_offset))
 		return NONSENSE_BLOCK;
-	if (r->block_size < 1 || r->block_size > BLOCK_BYTES_MAX || r->block_offset < 0)
+	if (r->block_size < 1 || r->block_size > REPORT_BLOCK_MAX || r->block_offset < 0)
 		return NONSENSE_BLOCK;
 	return SENSE;
 }

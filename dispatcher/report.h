@@ -8,6 +8,8 @@
 
 /* Larger payloads are nonsense. */
 #define REPORT_BYTES_MAX ((size_t)64 * 1024)
+/* Largest block that a device may ask for. */
+#define REPORT_BLOCK_MAX 262144
 
 struct report {
 	enum uplink kind;
@@ -36,7 +38,6 @@ enum nonsense {
 	NONSENSE_OWN,    /* our own answer on the request topic, or an echo: not the device's fault */
 	NONSENSE_DEVICE, /* no such device */
 	NONSENSE_POISON, /* the database would not have it */
-	NONSENSE_UNSUPPORTED, /* understood, but not served */
 	NONSENSE_COUNT
 };
 /* "json", "step", ...: label of the metric. */

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A push reaches the broker within this time of its claim, or not at all (rules §4). */
 #define HANDOVER_MS 900
@@ -194,31 +195,86 @@ void publish_claims(struct work *w)
 
 /* ---- answers to devices' own requests ---- */
 
+/* One block of a package's file, read from the store; false: there is none of that. */
+static bool read_block(struct work *w, struct arena *a, const struct reply *r, struct payload_block *b)
+{
+	const struct tick_job *s = &r->task->job->set;
+	const struct report *q = r->report;
+	char *block = arena_alloc(a, (size_t)q->block_size);
+	ssize_t got;
+	int fd;
+
+	for (size_t i = 0; i < s->n_files; i++) {
+		if (s->files[i].n != q->file_id)
+			continue;
+		if (q->block_offset >= s->files[i].size ||
+		    package_store_open_object(w->g->opt.store, s->files[i].object_key, &fd, &b->file_length) != OK)
+			return false;
+		got = pread(fd, block, (size_t)q->block_size, q->block_offset);
+		(void)close(fd);
+		b->block = block;
+		b->size = got > 0 ? (size_t)got : 0;
+		b->offset = q->block_offset;
+		return got > 0;
+	}
+	return false;
+}
+
+static void put_block(struct work *w, struct arena *a, const struct reply *r, struct buf *out)
+{
+	struct payload_block b = { .id = r->report->id, .file_token = r->report->file_token, .code = 200 };
+
+	if (!r->task || !read_block(w, a, r, &b)) {
+		b.code = 404;
+		b.block = NULL;
+	}
+	payload_block_reply(a, out, &b);
+}
+
+static void put_reply(struct work *w, struct arena *a, const struct reply *r, struct buf *out)
+{
+	struct payload p;
+
+	if (r->kind == DOWNLINK_DOWNLOAD_REPLY) {
+		put_block(w, a, r, out);
+		return;
+	}
+	if (!r->task) {
+		payload_get_none(a, out, r->report->id);
+		return;
+	}
+	p = payload_of(w, r->task->job, r->task->t.device_id, r->push_no);
+	if (r->kind == DOWNLINK_REQUEST)
+		payload_push(a, out, &p, w->now);
+	else
+		payload_get_reply(a, out, &p, r->report->id);
+}
+
+static bool answer(struct work *w, struct arena *a, const struct reply *r)
+{
+	const char *topic = downlink_topic(a, r->kind, r->report->product_key, r->report->device_name);
+	struct buf *b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
+	int64_t until = w->start_boot_ms + HANDOVER_MS;
+
+	put_reply(w, a, r, b);
+	ensure(!b->overflow);
+	return mqtt_wait_room(w->g->opt.mqtt, until) && clock_boot_ms() < until &&
+	       mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) == OK;
+}
+
+/* A device that gets no answer asks again. Blocks are large: each answer has its memory for itself. */
 void publish_replies(struct work *w)
 {
+	struct arena a;
+
+	arena_init(&a);
 	for (size_t i = 0; i < w->replies.n; i++) {
-		const struct reply *r = &w->replies.items[i];
-		struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
-		const char *topic = downlink_topic(w->a, r->kind, r->report->product_key, r->report->device_name);
-
-		if (!r->task) {
-			payload_get_none(w->a, b, r->report->id);
-		} else {
-			struct payload p = payload_of(w, r->task->job, r->task->t.device_id, r->push_no);
-
-			if (r->kind == DOWNLINK_REQUEST)
-				payload_push(w->a, b, &p, w->now);
-			else
-				payload_get_reply(w->a, b, &p, r->report->id);
-		}
-		ensure(!b->overflow);
-		/* A device that gets no answer asks again. */
-		if (!mqtt_wait_room(w->g->opt.mqtt, w->start_boot_ms + HANDOVER_MS) ||
-		    clock_boot_ms() >= w->start_boot_ms + HANDOVER_MS ||
-		    mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) != OK)
-			return;
-		metric_add_label(M_REPLIES, r->kind == DOWNLINK_REQUEST ? "request" : "get", 1);
+		if (!answer(w, &a, &w->replies.items[i]))
+			break;
+		metric_add_label(M_REPLIES, uplink_name(w->replies.items[i].report->kind), 1);
+		arena_reset(&a);
 	}
+	arena_free(&a);
 }
 
 /* ---- recovery ---- */

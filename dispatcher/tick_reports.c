@@ -2,6 +2,7 @@
 /* Reports of devices: out of the journal, to their device and task, and what they do to it. */
 #include "dispatcher/tick_priv.h"
 
+#include "dispatcher/payload.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
 
@@ -114,6 +115,14 @@ static int by_device(const void *x, const void *y)
 	return (a->device_id > b->device_id) - (a->device_id < b->device_id);
 }
 
+/* A block is asked for by the stream's number, everything else by the module. */
+static bool meant(const struct report *r, const struct tick_job *j)
+{
+	if (r->kind == UPLINK_DOWNLOAD)
+		return r->stream_id == payload_stream_id(j->firmware_id);
+	return strcmp(j->rules.module, r->module) == 0;
+}
+
 /* A progress report that names no module, or one that has no task, belongs to the device's only task
  * (device §2.7). Versions and requests are of exactly one module. */
 static enum err find_task(struct work *w, struct work_report *r, const struct tick_active *active, size_t n)
@@ -134,7 +143,7 @@ static enum err find_task(struct work *w, struct work_report *r, const struct ti
 		if (e == ERR_NOT_FOUND)
 			continue;
 		TRY(e);
-		if (strcmp(j->set.rules.module, r->r.module) != 0)
+		if (!meant(&r->r, &j->set))
 			continue;
 		r->key = (struct key){ .job_id = a->job_id, .seq = a->seq };
 		return OK;
@@ -258,7 +267,11 @@ void report_apply(struct work *w, const struct work_report *r)
 		answer(w, r, k);
 		break;
 	case UPLINK_DOWNLOAD:
-		dropped(NONSENSE_UNSUPPORTED);
+		/* Whoever has a task may load its package, also while the job is paused: it is running. */
+		VEC_ADD(w->a, &w->replies,
+			((struct reply){ .kind = DOWNLINK_DOWNLOAD_REPLY,
+					 .report = &r->r,
+					 .task = k && k->job->set.download_mqtt && task_state_unfinished(k->t.state) ? k : NULL }));
 		break;
 	case UPLINK_NONE:
 	case UPLINK_BROKER:
