@@ -5,6 +5,7 @@
 #include "engine/conflict.h"
 #include "engine/ids.h"
 #include "storage/job_end.h"
+#include "storage/task.h"
 
 #include <string.h>
 
@@ -97,7 +98,8 @@ struct chunk {
 	int32_t from, to; /* tasks from + 1 .. to */
 	utc_ms now;
 	int32_t order_no;
-	size_t n_lose, n_end, n_count;
+	size_t n_lose, n_end, n_count, n_gone;
+	const int64_t *gone_seq; /* tasks of ours whose devices were deleted meanwhile */
 	int64_t *lose_seq; /* tasks of ours that lose */
 	const char **lose_reason;
 	int64_t *end_job, *end_seq, *end_device; /* tasks of others that end */
@@ -275,10 +277,29 @@ static enum err fail_losers(struct chunk *c, size_t first)
 	return db_run(c->db, S_making_fail, &a, NULL);
 }
 
+/* A device that was deleted after it had been chosen: nobody else would ever end its task. */
+static enum err chunk_gone(struct chunk *c)
+{
+	struct rows *r;
+	struct args a;
+	int64_t *seq;
+
+	range_args(&a, c);
+	arg_int(&a, c->now);
+	arg_text(&a, TASK_REASON_DELETED);
+	TRY(db_run(c->db, S_making_gone, &a, &r));
+	c->n_gone = (size_t)rows_count(r);
+	seq = ARENA_ARRAY(db_arena(c->db), c->n_gone, int64_t);
+	for (size_t i = 0; i < c->n_gone; i++)
+		seq[i] = row_int(r, (int)i, C_making_gone_seq);
+	c->gone_seq = seq;
+	return OK;
+}
+
 /* Gives the devices to the tasks that are left; what the net catches loses too. */
 static enum err chunk_activate(struct chunk *c)
 {
-	size_t lost = c->n_lose, rows_of_chunk = (size_t)(c->to - c->from);
+	size_t lost = c->n_lose, wanted = (size_t)(c->to - c->from) - c->n_gone - lost;
 	struct rows *r;
 	struct args a;
 
@@ -286,7 +307,7 @@ static enum err chunk_activate(struct chunk *c)
 	range_args(&a, c);
 	arg_text(&a, c->m->multi_module ? c->m->module : WHOLE_DEVICE);
 	TRY(db_run(c->db, S_making_activate, &a, &r));
-	if ((size_t)rows_count(r) == rows_of_chunk - lost)
+	if ((size_t)rows_count(r) == wanted)
 		return OK;
 	range_args(&a, c);
 	TRY(db_run(c->db, S_making_unheld, &a, &r));
@@ -300,7 +321,7 @@ static enum err chunk_activate(struct chunk *c)
 static enum err chunk_log(struct chunk *c, const char *canceled_reason)
 {
 	struct arena *arena = db_arena(c->db);
-	size_t n = 0, max = c->n_lose + c->n_end + 1;
+	size_t n = 0, max = c->n_lose + c->n_end + c->n_gone + 1;
 	int64_t *job = ARENA_ARRAY(arena, max, int64_t), *seq = ARENA_ARRAY(arena, max, int64_t);
 	int64_t *to = ARENA_ARRAY(arena, max, int64_t), *from = ARENA_ARRAY(arena, max, int64_t);
 	int64_t *state = ARENA_ARRAY(arena, max, int64_t), *why = ARENA_ARRAY(arena, max, int64_t);
@@ -315,6 +336,9 @@ static enum err chunk_log(struct chunk *c, const char *canceled_reason)
 		canceled_reason ? WHY_CANCEL : WHY_MADE, canceled_reason);
 	for (size_t i = 0; i < c->n_lose; i++)
 		LOG_ROW(c->m->job_id, c->lose_seq[i], c->lose_seq[i], first, TASK_FAILED, WHY_CONFLICT, c->lose_reason[i]);
+	for (size_t i = 0; i < c->n_gone; i++)
+		LOG_ROW(c->m->job_id, c->gone_seq[i], c->gone_seq[i], first, TASK_CANCELED, WHY_DELETED,
+			TASK_REASON_DELETED);
 	for (size_t i = 0; i < c->n_end; i++)
 		if (c->end_from[i])
 			LOG_ROW(c->end_job[i], c->end_seq[i], c->end_seq[i], c->end_from[i], TASK_CANCELED,
@@ -346,7 +370,8 @@ static enum err chunk_cancel(struct chunk *c, const char *reason, utc_ms at)
 
 static enum err chunk_made(struct chunk *c, bool canceled)
 {
-	int64_t all = c->to - c->from, live = canceled ? 0 : all - (int64_t)c->n_lose;
+	int64_t all = c->to - c->from, gone = (int64_t)c->n_gone;
+	int64_t live = canceled ? 0 : all - gone - (int64_t)c->n_lose;
 	struct args a;
 
 	args_init(&a, c->db);
@@ -355,7 +380,7 @@ static enum err chunk_made(struct chunk *c, bool canceled)
 	arg_int(&a, c->m->need_confirm ? live : 0);
 	arg_int(&a, c->m->need_confirm ? 0 : live);
 	arg_int(&a, canceled ? 0 : (int64_t)c->n_lose);
-	arg_int(&a, canceled ? all : 0);
+	arg_int(&a, canceled ? all : gone);
 	arg_bool(&a, c->to >= c->m->chosen);
 	arg_int(&a, c->now);
 	return db_run(c->db, S_making_made, &a, NULL);
@@ -403,6 +428,7 @@ static enum err chunk_in_txn(struct chunk *c)
 	if (canceled) {
 		TRY(chunk_cancel(c, canceled, at));
 	} else {
+		TRY(chunk_gone(c));
 		TRY(chunk_decide(c));
 		TRY(chunk_end_others(c));
 		TRY(chunk_activate(c));

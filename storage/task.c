@@ -3,8 +3,6 @@
 
 #include "storage/job_end.h"
 
-#define REASON_DELETED "device deleted"
-
 /* ---- a device goes ------------------------------------------------------------------------------------ */
 
 enum err store_task_cancel_of_device(struct db *db, int64_t device_id, utc_ms now)
@@ -27,7 +25,7 @@ enum err store_task_cancel_of_device(struct db *db, int64_t device_id, utc_ms no
 	TRY(store_job_lock(db, jobs, n));
 	args_init(&a, db);
 	arg_int(&a, device_id);
-	arg_text(&a, REASON_DELETED);
+	arg_text(&a, TASK_REASON_DELETED);
 	arg_int(&a, now);
 	TRY(db_run(db, S_task_cancel_of_device, &a, NULL));
 	return store_job_settle(db, jobs, n, now);

@@ -7,6 +7,8 @@
 #include "engine/task.h"
 #include "storage/db.h"
 
+#define TASK_REASON_DELETED "device deleted" /* TaskDesc */
+
 /* Cancels the unfinished tasks of a device that is about to be deleted (TaskDesc "device deleted"), with all
  * that follows: counters, events, ended jobs. Call it BEFORE the device's row is deleted and before any other
  * row is locked: it takes the product's lock, then the jobs' (docs/architecture.md, "Lock order"). */

@@ -190,6 +190,16 @@ select t.seq from task t
 where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.state < 5
   and not exists (select from active_task a where a.device_id = t.device_id and a.job_id = t.job_id and a.seq = t.seq);
 
+-- name: making_gone
+-- in: bigint int int bigint text
+-- out: seq
+-- Tasks $2+1 .. $3 whose devices were deleted since they were chosen. Under the product's lock, which a deletion
+-- takes too, this is the last word.
+update task t set state = 7, task_desc = $5::text, modified_ms = $4::bigint
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
+  and not exists (select from device d where d.id = t.device_id)
+returning t.seq;
+
 -- name: making_made
 -- in: bigint int int int int int bool bigint
 -- out:

@@ -2,6 +2,7 @@
 """CancelOTATaskByJob (api §6.7, §10.3, §10.11; rules §4), and what follows from the end of tasks."""
 import threading
 
+import psycopg2
 import pytest
 
 from client import now_ms, stays, wait_until
@@ -256,3 +257,29 @@ def test_deleted_device_ends_its_task_and_keeps_its_name(stack, api, fleet):
     assert [t["DeviceName"] for t in named["Data"]["SimpleOTATaskInfo"]] == [gone["DeviceName"]]
     api.must("DeleteDevice", ProductKey=f.pk, DeviceName=other["DeviceName"])
     assert api.job_info(job)["JobStatus"] == "CANCELED"
+
+
+def test_device_deleted_while_the_tasks_are_made(stack, api):
+    """Between the choice of the candidates and the chunk that makes its task: held open by the product's lock."""
+    pk = api.product()
+    rows = api.devices(pk, 5)
+    gone = rows[2]
+    fw = api.firmware(pk)
+    holder = psycopg2.connect(stack.pg)
+    with holder, holder.cursor() as cursor:
+        cursor.execute("select id from product where product_key = %s for no key update", (pk,))
+        job = api.job(fw)
+        wait_until(lambda: stack.sql_one("""select r.making = 2 from job_run r join job j on j.id = r.job_id
+            join product p on p.id = j.product_id where p.product_key = %s""", pk))
+        cursor.execute("""with d as (delete from device d using product p where p.id = d.product_id
+                and p.product_key = %s and d.name = %s returning d.id, d.product_id, d.name)
+            insert into device_deleted select id, product_id, name, 0 from d""", (pk, gone["DeviceName"]))
+    holder.close()
+    made(api, job, 5)
+    want = {r["DeviceName"]: "CANCELED" if r is gone else "QUEUED" for r in rows}
+    assert states(api, job) == want
+    assert api.task(job, gone)["TaskDesc"] == "device deleted"
+    kept, shown = counters(stack, job, api)
+    assert kept == shown
+    cancel(api, job, CancelQueuedTask=True)
+    api.wait_job(job, "CANCELED")
