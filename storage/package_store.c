@@ -306,6 +306,8 @@ const char *package_store_sign(struct package_store *s, struct arena *a, const c
 	struct buf *b = buf_owned(a, 249);
 	size_t base_len = strlen(s->url);
 
+	if (strstr(key, "://")) /* of another store: not ours to sign */
+		return arena_strdup(a, key);
 	buf_adds(b, s->url);
 	buf_addc(b, '/');
 	buf_adds(b, key);

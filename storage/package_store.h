@@ -105,7 +105,8 @@ void package_store_clean(struct package_store *s, utc_ms before);
 
 /* ---- download URLs ---- */
 /* A signed URL below 250 bytes for this object, package, device and push, good until expires_ms; in the
- * arena. push_no makes the URL of every push a new one. */
+ * arena. push_no makes the URL of every push a new one. The key of a file in another store is its whole URL: that
+ * is given back as it is. */
 const char *package_store_sign(struct package_store *s, struct arena *a, const char *key, int64_t firmware_id,
 			       int64_t device_id, int64_t push_no, utc_ms expires_ms);
 /* Checks path and query of a request, as they came; the object's key in the arena. ERR_FORBIDDEN: altered or

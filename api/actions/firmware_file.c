@@ -8,6 +8,7 @@
 
 #define FILE_BYTES_MAX 2147483646LL /* FirmwareSize is a 32-bit Integer (api §12 row 40) */
 #define HEX "0123456789abcdefABCDEF"
+#define URL_CHARS_MAX 250
 
 /* http(s)://host... of printable ASCII */
 static bool is_url(const char *s)
@@ -22,9 +23,11 @@ static bool is_url(const char *s)
 	return true;
 }
 
-/* Does the URL begin with one of the prefixes of store_external? */
+/* Does the URL begin with one of the prefixes of store_external, and can devices read it? (device §5.1) */
 static bool is_external(const char *prefixes, const char *url)
 {
+	if (strlen(url) >= URL_CHARS_MAX)
+		return false;
 	while (*prefixes) {
 		size_t len = strcspn(prefixes, " ");
 
@@ -123,8 +126,6 @@ enum err firmware_file_find(struct call *c, const struct file_in *f, bool sha256
 
 const char *firmware_file_url(struct call *c, int64_t firmware_id, const struct firmware_file *f)
 {
-	if (is_url(f->object_key))
-		return f->object_key;
 	return package_store_sign(c->env->store, c->arena, f->object_key, firmware_id, 0, 0,
 				  c->now + c->config->store_url_hours * MS_PER_HOUR);
 }

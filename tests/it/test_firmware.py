@@ -201,17 +201,23 @@ def test_several_files(api, good):
 
 # ---- other stores ----
 
-def test_other_store(stack, api, good, otad_default):
+def test_other_store(stack, api, good, otad_default, fleet):
     stack.restart_otad(store_external="https://cdn.example/fw/ https://other.example/")
     external = {**good, "FirmwareUrl": "https://cdn.example/fw/a.bin", "FirmwareSize": 123, "FirmwareSign": "AB" * 16}
     api.refused("CreateOTAFirmware", F + "InvalidFirmwareUrl",
                 {**external, "FirmwareUrl": "https://cdn.example/elsewhere/a.bin"})
+    api.refused("CreateOTAFirmware", F + "InvalidFirmwareUrl",
+                {**external, "FirmwareUrl": "https://cdn.example/fw/" + "a" * 230})
     api.refused("CreateOTAFirmware", F + "InvalidFirmwareSize", {**external, "FirmwareSize": None})
     api.refused("CreateOTAFirmware", F + "InvalidFirmwareSign", {**external, "FirmwareSign": None})
     api.refused("CreateOTAFirmware", F + "InvalidFirmwareSign", {**external, "FirmwareSign": "AB"})
     info = show(api, create(api, external))
     assert (info["FirmwareUrl"], info["FirmwareSize"]) == (external["FirmwareUrl"], 123)
     assert info["FirmwareSign"].lower() == "ab" * 16
+    f = fleet(1, "1.0.0")
+    fw = create(api, {**external, "ProductKey": f.pk, "FirmwareName": "external"})
+    api.must("CreateOTAStaticUpgradeJob", FirmwareId=fw, ProductKey=f.pk, TargetSelection="ALL")
+    assert f.devices[0].wait_push()["data"]["url"] == external["FirmwareUrl"]
 
 
 # ---- deleting ----

@@ -307,6 +307,14 @@ static void url_tampered(void)
 	CHECK_INT(check_url(BASE "/", NOW), ERR_FORBIDDEN);
 }
 
+static void url_of_another_store_is_left_alone(void)
+{
+	static const char other[] = "https://cdn.example/fw/a.bin?v=1";
+
+	set_up();
+	CHECK_STR(package_store_sign(store, &arena, other, 1, 2, 3, NOW), other);
+}
+
 static void url_is_short_and_new(void)
 {
 	char base[STORE_URL_MAX + 1];
@@ -384,5 +392,6 @@ TESTS("storage/package_store", { "form_is_good_for_a_minute", form_is_good_for_a
       { "keys_never_lead_out", keys_never_lead_out },
       { "symbolic_links_are_not_followed", symbolic_links_are_not_followed },
       { "url_tampered", url_tampered }, { "url_is_short_and_new", url_is_short_and_new },
+      { "url_of_another_store_is_left_alone", url_of_another_store_is_left_alone },
       { "each_names_what_is_old", each_names_what_is_old },
       { "clean_removes_what_a_crash_left", clean_removes_what_a_crash_left })
