@@ -22,7 +22,8 @@ struct dispatcher {
 	_Atomic(struct engine *) engine;
 };
 
-/* ---- what the parts ask of each other; from their threads, also while the others are still being made ---- */
+/* ---- what the parts ask of each other; from their threads, also while the others are still being made ----
+ */
 
 static bool may_run(void *ctx)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The live jobs in memory: their settings, which never change, the last look at their rows, their pace and what
- * waits for a slot. A job that ended stays for a while: its gate still counts. One thread: the tick's. */
+/* The live jobs in memory: their settings, which never change, the last look at their rows, their pace and
+ * what waits for a slot. A job that ended stays for a while: its gate still counts. One thread: the tick's.
+ */
 #ifndef DISPATCHER_JOBS_H
 #define DISPATCHER_JOBS_H
 
@@ -11,11 +12,11 @@
 struct live_job {
 	struct arena arena; /* of `set` */
 	struct tick_job set;
-	struct tick_run run;  /* as of the last look; decisions are made on a look under the lock */
+	struct tick_run run; /* as of the last look; decisions are made on a look under the lock */
 	struct pace pace;
 	struct ready ready;
-	int32_t cursor;       /* rows up to here have been looked at */
-	int skipped;          /* ticks in a row without its lock */
+	int32_t cursor; /* rows up to here have been looked at */
+	int skipped;	/* ticks in a row without its lock */
 	bool live;
 	int64_t gone_boot_ms; /* since when it is not live */
 };

@@ -27,13 +27,13 @@
 #define ALIGN ((uint64_t)8)
 #define ID_TEXT_LEN 32
 /* One journal_read stops soon after so much. */
-#define READ_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define READ_BYTES_MAX ((size_t)4 * (uint64_t)1024 * 1024)
 
 enum { KIND_MESSAGE = 1, KIND_SKIP = 2 /* the rest of the segment is empty */ };
 
 struct header {
 	_Atomic uint32_t length; /* of header, topic and payload; stored last */
-	uint32_t crc;            /* over the header without these two, length, topic and payload */
+	uint32_t crc;		 /* over the header without these two, length, topic and payload */
 	uint64_t position;
 	int64_t received_ms;
 	uint32_t payload_len;
@@ -89,7 +89,8 @@ static uint32_t record_crc(const struct header *h, uint32_t length)
 	const unsigned char *p = (const unsigned char *)h;
 	uint32_t crc = crc_add(0xffffffffu, &length, sizeof length);
 
-	return ~crc_add(crc, p + offsetof(struct header, position), length - offsetof(struct header, position));
+	return ~crc_add(crc, p + offsetof(struct header, position),
+			length - offsetof(struct header, position));
 }
 
 /* ---- places ---- */
@@ -126,7 +127,8 @@ static const struct header *record_at(struct journal *j, uint64_t position)
 	length = atomic_load_explicit(&header_at(j, position)->length, memory_order_acquire);
 	if (length < sizeof *h || length > room || h->position != position)
 		return NULL;
-	if (sizeof *h + h->topic_len + h->payload_len != length || (h->kind != KIND_MESSAGE && h->kind != KIND_SKIP))
+	if (sizeof *h + h->topic_len + h->payload_len != length ||
+	    (h->kind != KIND_MESSAGE && h->kind != KIND_SKIP))
 		return NULL;
 	return record_crc(h, length) == h->crc ? h : NULL;
 }
@@ -197,7 +199,8 @@ static void zero_from(const struct journal *j, struct segment *s, uint64_t offse
 
 static enum err read_id(struct journal *j, struct error *e, const char *dir)
 {
-	const char *path = arena_printf(e->arena, "%s/id", dir), *tmp = arena_printf(e->arena, "%s/id.new", dir);
+	const char *path = arena_printf(e->arena, "%s/id", dir),
+		   *tmp = arena_printf(e->arena, "%s/id.new", dir);
 	unsigned char random[ID_TEXT_LEN / 2], check[ID_TEXT_LEN / 2];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -229,9 +232,12 @@ static enum err read_id(struct journal *j, struct error *e, const char *dir)
 static bool segment_round(struct journal *j, int i, uint64_t *ret)
 {
 	const struct header *h = (const struct header *)(const void *)j->seg[i].map;
-	uint64_t at = h->position;
+	uint64_t at;
 
-	if (at % j->segment_bytes != 0 || at / j->segment_bytes % (uint64_t)j->segments != (uint64_t)i || !record_at(j, at))
+	ensure(h != NULL);
+	at = h->position;
+	if (at % j->segment_bytes != 0 || at / j->segment_bytes % (uint64_t)j->segments != (uint64_t)i ||
+	    !record_at(j, at))
 		return false;
 	*ret = at;
 	return true;
@@ -275,8 +281,8 @@ static void find_ends(struct journal *j)
 
 /* ---- the sync thread ---- */
 
-/* Makes the segment that begins at `start` writable, once what it holds is applied; `now`: do not keep that for
- * its 10 minutes. */
+/* Makes the segment that begins at `start` writable, once what it holds is applied; `now`: do not keep that
+ * for its 10 minutes. */
 static void prepare(struct journal *j, uint64_t start, bool now)
 {
 	struct segment *s = segment_of(j, start);
@@ -305,7 +311,8 @@ static void prepare_next(struct journal *j)
 
 static void sync_written(struct journal *j)
 {
-	uint64_t written = atomic_load(&j->written), ring = j->segment_bytes * (uint64_t)(j->segments - 1), from;
+	uint64_t written = atomic_load(&j->written), ring = j->segment_bytes * (uint64_t)(j->segments - 1),
+		 from;
 	int64_t start = clock_boot_us();
 
 	if (written == j->synced)
@@ -315,12 +322,13 @@ static void sync_written(struct journal *j)
 		from = segment_start(j, written - ring); /* it jumped ahead: journal_set_applied */
 	for (uint64_t at = from; at <= written; at += j->segment_bytes) {
 		struct segment *s = segment_of(j, at);
-		uint64_t behind = at == segment_start(j, written) ? written % j->segment_bytes : j->segment_bytes;
+		uint64_t behind =
+			at == segment_start(j, written) ? written % j->segment_bytes : j->segment_bytes;
 
 		if (fdatasync(s->fd) != 0)
 			log_limited(EV_JOURNAL_SYNC, LINT("errno", errno));
 		/* What is on disk need not stay in our memory. */
-		behind -= behind % (1024 * 1024);
+		behind -= behind % ((uint64_t)1024 * 1024);
 		if (behind > 0)
 			(void)madvise(s->map, (size_t)behind, MADV_DONTNEED);
 	}
@@ -372,7 +380,8 @@ static enum err open_files(struct journal *j, const char *dir, struct error *e)
 	return OK;
 }
 
-enum err journal_open(const char *dir, int segments, uint64_t segment_bytes, struct error *e, struct journal **ret)
+enum err journal_open(const char *dir, int segments, uint64_t segment_bytes, struct error *e,
+		      struct journal **ret)
 {
 	struct journal *j = calloc(1, sizeof *j);
 	enum err err;
@@ -412,8 +421,8 @@ const char *journal_id(const struct journal *j)
 
 /* ---- writing ---- */
 
-static void put(struct journal *j, uint64_t at, int kind, const char *topic, size_t topic_len, const void *payload,
-		size_t payload_len, utc_ms received_ms)
+static void put(struct journal *j, uint64_t at, int kind, const char *topic, size_t topic_len,
+		const void *payload, size_t payload_len, utc_ms received_ms)
 {
 	struct header *h = header_at(j, at);
 	unsigned char *body = (unsigned char *)(h + 1);
@@ -432,8 +441,8 @@ static void put(struct journal *j, uint64_t at, int kind, const char *topic, siz
 	atomic_store_explicit(&h->length, length, memory_order_release);
 }
 
-bool journal_append(struct journal *j, const char *topic, size_t topic_len, const void *payload, size_t payload_len,
-		    utc_ms received_ms)
+bool journal_append(struct journal *j, const char *topic, size_t topic_len, const void *payload,
+		    size_t payload_len, utc_ms received_ms)
 {
 	uint64_t at = atomic_load(&j->written), length = sizeof(struct header) + topic_len + payload_len;
 	uint64_t room = j->segment_bytes - at % j->segment_bytes;
@@ -493,7 +502,8 @@ size_t journal_read(struct journal *j, struct arena *a, uint64_t from, size_t ma
 		const struct header *h = record_at(j, from);
 		const char *body = (const char *)(h + 1);
 
-		if (!h) { /* a page that a power failure took from the middle: the next segment is whole again */
+		if (!h) { /* a page that a power failure took from the middle: the next segment is whole again
+			   */
 			log_limited(EV_JOURNAL_DAMAGED, LINT("position", from));
 			from = segment_start(j, from) + j->segment_bytes;
 			continue;
@@ -507,7 +517,8 @@ size_t journal_read(struct journal *j, struct arena *a, uint64_t from, size_t ma
 						    .received_ms = h->received_ms,
 						    .topic = arena_strndup(a, body, h->topic_len),
 						    .topic_len = h->topic_len,
-						    .payload = arena_strndup(a, body + h->topic_len, h->payload_len),
+						    .payload = arena_strndup(a, body + h->topic_len,
+									     h->payload_len),
 						    .payload_len = h->payload_len };
 	}
 	return n;

@@ -105,7 +105,8 @@ static void sent(void *context, MQTTAsync_successData *response)
 
 	(void)response;
 	(void)pthread_mutex_lock(&m->acks_lock);
-	if ((c >> GENERATION_SHIFT & GENERATION_MASK) == ((uint64_t)atomic_load(&m->connections) & GENERATION_MASK)) {
+	if ((c >> GENERATION_SHIFT & GENERATION_MASK) ==
+	    ((uint64_t)atomic_load(&m->connections) & GENERATION_MASK)) {
 		if (token & WAITER_BIT) {
 			for (struct waiter *w = m->waiters; w; w = w->next)
 				w->done = w->done || w->token == token;
@@ -198,7 +199,8 @@ static int message_arrived(void *context, char *topic, int topic_len, MQTTAsync_
 	struct link *l = context;
 	size_t len = topic_len > 0 ? (size_t)topic_len : strlen(topic);
 
-	if (!journal_append(l->m->opt.journal, topic, len, message->payload, (size_t)message->payloadlen, clock_now())) {
+	if (!journal_append(l->m->opt.journal, topic, len, message->payload, (size_t)message->payloadlen,
+			    clock_now())) {
 		metric_add(M_REPORTS_LOST, 1);
 		log_limited(EV_JOURNAL_FULL, LINT("bytes", message->payloadlen));
 	}
@@ -244,7 +246,8 @@ static void connect_link(struct mqtt *m, enum client_kind kind)
 			      MQTTCLIENT_PERSISTENCE_NONE, NULL);
 	arena_free(&a);
 	ensure(rc == MQTTASYNC_SUCCESS);
-	(void)MQTTAsync_setCallbacks(l->handle, l, connection_lost, kind == INGEST ? message_arrived : no_message, NULL);
+	(void)MQTTAsync_setCallbacks(l->handle, l, connection_lost,
+				     kind == INGEST ? message_arrived : no_message, NULL);
 	o.MQTTVersion = MQTTVERSION_3_1_1;
 	o.cleansession = kind == PUBLISHER;
 	o.keepAliveInterval = KEEPALIVE_SECONDS;
@@ -317,7 +320,8 @@ static void keep_client(struct mqtt *m, enum client_kind kind)
 		log_event(EV_BROKER_CONNECTED, LSTR("client", c->name));
 	}
 	if (c->link && state == LINK_DOWN) {
-		log_limited(EV_BROKER_LOST, LSTR("client", c->name), LINT("code", atomic_load(&c->link->reason)));
+		log_limited(EV_BROKER_LOST, LSTR("client", c->name),
+			    LINT("code", atomic_load(&c->link->reason)));
 		c->retry_at_ms = clock_boot_ms() + c->backoff_ms;
 		c->backoff_ms = i64_min(2 * c->backoff_ms, BACKOFF_MAX_MS);
 		drop_link(m, c, false);
@@ -364,12 +368,14 @@ struct mqtt *mqtt_start(const struct mqtt_options *o)
 	m->password = copied(o->password);
 	m->ca = copied(o->ca);
 	for (int k = 0; k < CLIENTS; k++)
-		m->client[k] = (struct client){ .name = k == INGEST ? "ingest" : "publisher", .backoff_ms = BACKOFF_MIN_MS };
+		m->client[k] = (struct client){ .name = k == INGEST ? "ingest" : "publisher",
+						.backoff_ms = BACKOFF_MIN_MS };
 	ensure(pthread_mutex_init(&m->lock, NULL) == 0 && pthread_mutex_init(&m->acks_lock, NULL) == 0);
 	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	ensure(pthread_cond_init(&m->changed, &attr) == 0);
 	(void)pthread_condattr_destroy(&attr);
-	ensure(MQTTAsync_create(&m->anchor, m->uri, "otad-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL) == MQTTASYNC_SUCCESS);
+	ensure(MQTTAsync_create(&m->anchor, m->uri, "otad-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL) ==
+	       MQTTASYNC_SUCCESS);
 	ensure(pthread_create(&m->keeper, NULL, keeper_main, m) == 0);
 	return m;
 }
@@ -435,7 +441,8 @@ utc_ms mqtt_ingest_since(struct mqtt *m)
 /* ---- sending ---- */
 
 /* With m->lock held. */
-static enum err send_locked(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token)
+static enum err send_locked(struct mqtt *m, const char *topic, const void *payload, size_t len,
+			    uint64_t token)
 {
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
 	struct link *l = m->client[PUBLISHER].link;
@@ -444,7 +451,9 @@ static enum err send_locked(struct mqtt *m, const char *topic, const void *paylo
 		return ERR_UNAVAILABLE;
 	o.onSuccess = sent;
 	o.context = context_of(l->number, token);
-	return MQTTAsync_send(l->handle, topic, (int)len, payload, 1, 0, &o) == MQTTASYNC_SUCCESS ? OK : ERR_UNAVAILABLE;
+	return MQTTAsync_send(l->handle, topic, (int)len, payload, 1, 0, &o) == MQTTASYNC_SUCCESS
+		       ? OK
+		       : ERR_UNAVAILABLE;
 }
 
 static bool take_room(struct mqtt *m, int64_t n)

@@ -12,9 +12,9 @@ struct mqtt;
 
 struct mqtt_options {
 	const char *uri, *user, *password;
-	const char *ca;   /* PEM file for ssl://; "" = the system's */
+	const char *ca; /* PEM file for ssl://; "" = the system's */
 	int shard;
-	int window;       /* pushes that may wait for their acknowledgement */
+	int window; /* pushes that may wait for their acknowledgement */
 	struct journal *journal;
 	/* A client came or went; cheap; called from the keeper's or Paho's thread. */
 	void (*changed)(void *ctx);
@@ -25,8 +25,8 @@ struct mqtt_options {
 struct mqtt *mqtt_start(const struct mqtt_options *o);
 /* Disconnects and joins. */
 void mqtt_stop(struct mqtt *m);
-/* MQTT_KEEP: stay connected, but do not connect anew: the lease of the shard has run out, perhaps only for want
- * of a database. */
+/* MQTT_KEEP: stay connected, but do not connect anew: the lease of the shard has run out, perhaps only for
+ * want of a database. */
 enum mqtt_wish { MQTT_OFF, MQTT_KEEP, MQTT_CONNECT };
 /* Any thread. */
 void mqtt_want(struct mqtt *m, enum mqtt_wish wish);
@@ -43,7 +43,8 @@ utc_ms mqtt_ingest_since(struct mqtt *m);
 #define MQTT_TOKEN_MAX (((uint64_t)1 << 46) - 1)
 /* Hands one message over. token comes back with the acknowledgement; 0 = of no interest. ERR_UNAVAILABLE: not
  * connected, or the window is full; nothing was sent then. The error detail is not set. */
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token) MUST_USE;
+enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len,
+		      uint64_t token) MUST_USE;
 /* Waits until the window has room, the publisher is gone or the time (clock_boot_ms) has come; true: room. */
 bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms);
 
@@ -56,6 +57,7 @@ size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret);
 
 /* ---- the credential feed: any thread ---- */
 /* Sends and waits for the broker's acknowledgement. ERR_UNAVAILABLE: not connected, lost, or too late. */
-enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, size_t len, int timeout_ms) MUST_USE;
+enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, size_t len,
+			int timeout_ms) MUST_USE;
 
 #endif

@@ -10,7 +10,7 @@
 #define PAYLOAD_MAX ((size_t)64 * 1024)
 
 struct payload_file {
-	int64_t n;       /* firmware_file.n, from 1 */
+	int64_t n; /* firmware_file.n, from 1 */
 	const char *name;
 	const char *url; /* signed; not used with mqtt */
 	int64_t size;
@@ -26,16 +26,16 @@ static inline int64_t payload_stream_id(int64_t firmware_id)
 /* The package as one device is told of it. */
 struct payload {
 	int64_t firmware_id;
-	const char *version;     /* DestVersion */
-	const char *module;      /* "default": not sent */
+	const char *version;	 /* DestVersion */
+	const char *module;	 /* "default": not sent */
 	const char *sign_method; /* MD5 | SHA256, as it is stored */
-	const char *udi;         /* "" = none */
+	const char *udi;	 /* "" = none */
 	bool differential;
-	bool mqtt;               /* download over MQTT; only with one file */
+	bool mqtt; /* download over MQTT; only with one file */
 	const char *const *tag_keys, *const *tag_values;
 	size_t tags;
 	const struct payload_file *files;
-	size_t files_n;          /* at least 1 */
+	size_t files_n; /* at least 1 */
 };
 
 /* A push, also the answer on the legacy request topic. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What waits for a slot, in memory only: per job two queues (first pushes and repetitions, served in turn), and
- * one heap of what becomes due later. Keys only; whoever takes one looks at the row. One thread: the tick's. */
+/* What waits for a slot, in memory only: per job two queues (first pushes and repetitions, served in turn),
+ * and one heap of what becomes due later. Keys only; whoever takes one looks at the row. One thread: the
+ * tick's. */
 #ifndef DISPATCHER_READY_H
 #define DISPATCHER_READY_H
 

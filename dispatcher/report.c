@@ -12,10 +12,18 @@
 #define BLOCK_BYTES_DEFAULT 5120
 
 static const char *const names[NONSENSE_COUNT] = {
-	[SENSE] = "none",		[NONSENSE_TOPIC] = "topic",	  [NONSENSE_SIZE] = "size",
-	[NONSENSE_JSON] = "json",	[NONSENSE_PARAMS] = "params",	  [NONSENSE_MODULE] = "module",
-	[NONSENSE_VERSION] = "version", [NONSENSE_STEP] = "step",	  [NONSENSE_BLOCK] = "block",
-	[NONSENSE_OWN] = "own_reply",	[NONSENSE_DEVICE] = "no_device", [NONSENSE_POISON] = "poison",
+	[SENSE] = "none",
+	[NONSENSE_TOPIC] = "topic",
+	[NONSENSE_SIZE] = "size",
+	[NONSENSE_JSON] = "json",
+	[NONSENSE_PARAMS] = "params",
+	[NONSENSE_MODULE] = "module",
+	[NONSENSE_VERSION] = "version",
+	[NONSENSE_STEP] = "step",
+	[NONSENSE_BLOCK] = "block",
+	[NONSENSE_OWN] = "own_reply",
+	[NONSENSE_DEVICE] = "no_device",
+	[NONSENSE_POISON] = "poison",
 };
 
 const char *nonsense_name(enum nonsense n)

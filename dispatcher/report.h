@@ -14,11 +14,11 @@
 struct report {
 	enum uplink kind;
 	const char *product_key, *device_name;
-	const char *id;      /* as text; "" when it had none */
-	const char *module;  /* "default" when none was named */
+	const char *id;	    /* as text; "" when it had none */
+	const char *module; /* "default" when none was named */
 	bool module_named;
 	const char *version; /* INFORM; REQUEST: may be NULL */
-	int step;            /* PROGRESS: -4..100 */
+	int step;	     /* PROGRESS: -4..100 */
 	const char *desc;    /* PROGRESS: never NULL */
 	/* DOWNLOAD */
 	const char *file_token; /* NULL: none */
@@ -35,7 +35,7 @@ enum nonsense {
 	NONSENSE_VERSION,
 	NONSENSE_STEP,
 	NONSENSE_BLOCK,
-	NONSENSE_OWN,    /* our own answer on the request topic, or an echo: not the device's fault */
+	NONSENSE_OWN,	 /* our own answer on the request topic, or an echo: not the device's fault */
 	NONSENSE_DEVICE, /* no such device */
 	NONSENSE_POISON, /* the database would not have it */
 	NONSENSE_COUNT

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See tick.h. The order of a tick:
  *   before the transaction   acknowledgements, jobs, records, devices, tasks, timers, candidates
- *   in it                    lease, locks, rows, bulk orders, reports and timers, claims, everything back, position
- *   after the commit         queues, pushes, answers
- * What fails before the commit has changed nothing but memory that may be late or repeated; it is tried again. */
+ *   in it                    lease, locks, rows, bulk orders, reports and timers, claims, everything back,
+ * position after the commit         queues, pushes, answers What fails before the commit has changed nothing
+ * but memory that may be late or repeated; it is tried again. */
 #include "dispatcher/tick_priv.h"
 
 #include "engine/base/clock.h"
@@ -23,7 +23,7 @@
 #define LEASE_SPARE_MS 2000 /* an owner stops so long before its lease ends */
 #define LEASE_RENEW_MS 2000
 #define LEASE_TRY_MS 500
-#define LOOK_MS 200         /* jobs and timers that API calls of other processes made */
+#define LOOK_MS 200 /* jobs and timers that API calls of other processes made */
 #define SWEEP_MS (10 * MS_PER_MINUTE)
 #define DROP_MS (60 * MS_PER_SECOND)
 #define BATCH_KEEP_MS (10 * MS_PER_MINUTE)
@@ -177,8 +177,8 @@ static bool has_work(const struct work *w)
 {
 	const struct engine *g = w->g;
 
-	return w->n_records > 0 || w->n_timers > 0 || w->candidates.n > 0 || g->undone.n > 0 || g->acked.n > 0 ||
-	       online_dirty(g);
+	return w->n_records > 0 || w->n_timers > 0 || w->candidates.n > 0 || g->undone.n > 0 ||
+	       g->acked.n > 0 || online_dirty(g);
 }
 
 /* ---- in the transaction ---- */
@@ -186,7 +186,8 @@ static bool has_work(const struct work *w)
 static enum err write_all(struct work *w)
 {
 	struct engine *g = w->g;
-	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t), *seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
+	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t),
+		*seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
 	struct tick_version *versions = ARENA_ARRAY(w->a, w->versions.n + 1, struct tick_version);
 
 	TRY(work_write(w));
@@ -248,8 +249,8 @@ static void committed(struct work *w)
 	publish_replies(w);
 }
 
-/* A report that the database refuses must not hold up the others: they are replayed one by one, and the one that
- * fails alone is left out, unless the tick fails without it too. */
+/* A report that the database refuses must not hold up the others: they are replayed one by one, and the one
+ * that fails alone is left out, unless the tick fails without it too. */
 static void isolate(struct work *w, enum err e)
 {
 	struct engine *g = w->g;
@@ -266,24 +267,29 @@ static void isolate(struct work *w, enum err e)
 		g->poisoned = g->poisoned == g->cursor + 1 ? 0 : g->cursor + 1;
 }
 
-static void failed(struct work *w, enum err e)
+/* The answer to the commit was lost: kept for recheck(). */
+static void keep_unknown(struct work *w)
 {
 	struct engine *g = w->g;
 
-	if (e == ERR_COMMIT_UNKNOWN) {
-		g->recheck = true;
-		g->unknown_batch = w->batch_id;
-		g->unknown_claims.n = 0;
-		for (size_t i = 0; i < w->claims.n; i++) {
-			const struct claim *c = &w->claims.items[i];
+	g->recheck = true;
+	g->unknown_batch = w->batch_id;
+	g->unknown_claims.n = 0;
+	for (size_t i = 0; i < w->claims.n; i++) {
+		const struct claim *c = &w->claims.items[i];
 
-			VEC_KEEP(&g->unknown_claims, ((struct undone){ .job_id = c->job->run.job_id,
-									.seq = c->task->t.seq,
-									.device_conn = c->conn }));
-		}
+		VEC_KEEP(&g->unknown_claims, ((struct undone){ .job_id = c->job->run.job_id,
+							       .seq = c->task->t.seq,
+							       .device_conn = c->conn }));
 	}
-	g->next_timer_ms = 0;
-	db_rollback(g->db);
+}
+
+static void failed(struct work *w, enum err e)
+{
+	if (e == ERR_COMMIT_UNKNOWN)
+		keep_unknown(w);
+	w->g->next_timer_ms = 0;
+	db_rollback(w->g->db);
 	claim_return(w);
 	isolate(w, e);
 }
@@ -322,7 +328,8 @@ static void wait_for_work(struct engine *g, int64_t until_boot_ms)
 	int64_t left = until_boot_ms - clock_boot_ms();
 	uint64_t count;
 
-	if (left > 0 && poll(&p, 1, (int)left) > 0 && read(g->wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
+	if (left > 0 && poll(&p, 1, (int)left) > 0 &&
+	    read(g->wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
 		g->look_at_boot_ms = 0;
 }
 
@@ -343,7 +350,8 @@ static enum err turn(struct engine *g, bool *ret_more)
 	return OK;
 }
 
-/* What was handed over is marked as acknowledged, so that nobody pushes it again; then the next owner may come. */
+/* What was handed over is marked as acknowledged, so that nobody pushes it again; then the next owner may
+ * come. */
 static void drain(struct engine *g)
 {
 	int64_t until = clock_boot_ms() + DRAIN_MS;
@@ -420,7 +428,8 @@ struct engine *engine_start(const struct tick_options *o)
 	g->recovered_epoch = -1;
 	g->best_rtt_ms = INT32_MAX;
 	g->sweep_at_boot_ms = clock_boot_ms() + SWEEP_MS;
-	/* The journal's directory has one process at a time, so its id names an owner that may go on at once. */
+	/* The journal's directory has one process at a time, so its id names an owner that may go on at once.
+	 */
 	memcpy(g->owner, journal_id(o->journal), strlen(journal_id(o->journal)) + 1);
 	g->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ensure(g->wake_fd >= 0);

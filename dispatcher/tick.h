@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine: one thread that holds the shard's lease and ticks: reports, timers, acknowledgements, claims, one
- * transaction each, and publishes after the commit. Made and stopped by dispatcher.c. */
+/* The engine: one thread that holds the shard's lease and ticks: reports, timers, acknowledgements, claims,
+ * one transaction each, and publishes after the commit. Made and stopped by dispatcher.c. */
 #ifndef DISPATCHER_TICK_H
 #define DISPATCHER_TICK_H
 
@@ -25,8 +25,8 @@ struct tick_options {
 };
 
 struct engine *engine_start(const struct tick_options *o);
-/* Ends after the tick in hand, waits for the acknowledgements of what was handed over (at most 1 s), gives the
- * lease back, joins. The parts of the options are still used by engine_wake until engine_free. */
+/* Ends after the tick in hand, waits for the acknowledgements of what was handed over (at most 1 s), gives
+ * the lease back, joins. The parts of the options are still used by engine_wake until engine_free. */
 void engine_stop_ticking(struct engine *g);
 void engine_free(struct engine *g);
 

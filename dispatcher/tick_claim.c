@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeding the ready queues and claiming from them at the jobs' pace (docs/architecture.md, "The engine's tick").
- * Rows are never searched by state: a cursor walks each job once, the rest are events. */
+/* Feeding the ready queues and claiming from them at the jobs' pace (docs/architecture.md, "The engine's
+ * tick"). Rows are never searched by state: a cursor walks each job once, the rest are events. */
 #include "dispatcher/tick_priv.h"
 
 #include "engine/base/crypto.h"
@@ -12,7 +12,7 @@
 #define WALK_ROWS 5000
 #define WALK_UNTIL ((size_t)20000) /* a queue that is so full needs no more rows */
 #define CLAIM_MAX ((size_t)2000)   /* of one job in one tick */
-#define SPARE 16                   /* candidates beyond the slots, for those that turn out not to be due */
+#define SPARE 16		   /* candidates beyond the slots, for those that turn out not to be due */
 /* Slots of a time that no tick covered are not made up. */
 #define SLOTS_US 1000000
 
@@ -93,6 +93,22 @@ static size_t slots(const struct work *w, struct live_job *j, size_t want)
 				  i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), (int64_t)want);
 }
 
+static void job_candidates(struct work *w, struct live_job *j)
+{
+	size_t depth = ready_depth(&j->ready), n = slots(w, j, depth < CLAIM_MAX ? depth : CLAIM_MAX);
+	struct ready_entry *e;
+
+	if (n == 0)
+		return;
+	n = (size_t)i64_min((int64_t)(n + n / 4 + SPARE), (int64_t)depth);
+	e = ARENA_ARRAY(w->a, n, struct ready_entry);
+	n = ready_take(&j->ready, n, e);
+	for (size_t i = 0; i < n; i++) {
+		VEC_ADD(w->a, &w->candidates, ((struct candidate){ .job = j, .entry = e[i] }));
+		work_want(w, j->run.job_id, e[i].seq, false);
+	}
+}
+
 /* Candidates, before the transaction: keys out of the queues, a few more than there are slots. */
 void claim_candidates(struct work *w)
 {
@@ -100,24 +116,9 @@ void claim_candidates(struct work *w)
 
 	if (w->reports_only || !online_known(g) || !mqtt_publisher_up(g->opt.mqtt))
 		return;
-	for (size_t i = 0; i < g->jobs.n; i++) {
-		struct live_job *j = g->jobs.items[i];
-		size_t depth = ready_depth(&j->ready), n;
-		struct ready_entry *e;
-
-		if (!job_pushes(j) || depth == 0)
-			continue;
-		n = slots(w, j, depth < CLAIM_MAX ? depth : CLAIM_MAX);
-		if (n == 0)
-			continue;
-		n = (size_t)i64_min((int64_t)(n + n / 4 + SPARE), (int64_t)depth);
-		e = ARENA_ARRAY(w->a, n, struct ready_entry);
-		n = ready_take(&j->ready, n, e);
-		for (size_t k = 0; k < n; k++) {
-			VEC_ADD(w->a, &w->candidates, ((struct candidate){ .job = j, .entry = e[k] }));
-			work_want(w, j->run.job_id, e[k].seq, false);
-		}
-	}
+	for (size_t i = 0; i < g->jobs.n; i++)
+		if (job_pushes(g->jobs.items[i]) && ready_depth(&g->jobs.items[i]->ready) > 0)
+			job_candidates(w, g->jobs.items[i]);
 }
 
 /* Is this candidate to be pushed to now? What is not yet due goes to the heap. */
@@ -147,7 +148,8 @@ static void take_one(struct work *w, struct candidate *c, struct work_task *k, i
 
 	work_step(w, k, &e);
 	VEC_ADD(w->a, &w->claims,
-		((struct claim){ .job = c->job, .task = k, .entry = c->entry, .conn = conn, .push_no = k->t.pushes }));
+		((struct claim){
+			.job = c->job, .task = k, .entry = c->entry, .conn = conn, .push_no = k->t.pushes }));
 }
 
 /* The candidates of one job, items[from..to). */
@@ -169,7 +171,8 @@ static void take_job(struct work *w, size_t from, size_t to)
 			task[i - from] = NULL;
 		c->used = !task[i - from];
 	}
-	n = pace_claim(&j->pace, run->max_per_minute, w->now_us, i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), n_due);
+	n = pace_claim(&j->pace, run->max_per_minute, w->now_us,
+		       i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), n_due);
 	for (size_t i = from; i < to && n > 0; i++) {
 		struct candidate *c = &w->candidates.items[i];
 
@@ -190,7 +193,8 @@ void claim_take(struct work *w)
 	uint64_t n = 0;
 
 	for (size_t from = 0, to; from < w->candidates.n; from = to) {
-		for (to = from + 1; to < w->candidates.n && w->candidates.items[to].job == w->candidates.items[from].job;)
+		for (to = from + 1;
+		     to < w->candidates.n && w->candidates.items[to].job == w->candidates.items[from].job;)
 			to++;
 		take_job(w, from, to);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is connected: the broker's lines into presence, newly connected devices to their waiting tasks, and the
- * table of sessions for the API's answers. Presence itself is in memory (presence.h); the table follows with the
- * tick's commit, so changes are kept until then. */
+ * table of sessions for the API's answers. Presence itself is in memory (presence.h); the table follows with
+ * the tick's commit, so changes are kept until then. */
 #include "dispatcher/tick_priv.h"
 
 #include "engine/base/clock.h"
@@ -38,7 +38,8 @@ void online_message(struct work *w, const struct journal_record *r)
 {
 	struct taking t = { .g = w->g, .at = r->received_ms };
 
-	presence_apply(w->g->presence, arena_strndup(w->a, r->payload, r->payload_len), r->received_ms, changed, &t);
+	presence_apply(w->g->presence, arena_strndup(w->a, r->payload, r->payload_len), r->received_ms,
+		       changed, &t);
 	metric_add_label(M_REPORTS, uplink_name(UPLINK_BROKER), 1);
 }
 
@@ -89,13 +90,15 @@ void online_ask(struct engine *g)
 
 static int by_names(const void *x, const void *y)
 {
-	const struct online_change *a = *(struct online_change *const *)x, *b = *(struct online_change *const *)y;
+	const struct online_change *a = *(struct online_change *const *)x,
+				   *b = *(struct online_change *const *)y;
 	int c = strcmp(a->dn, b->dn);
 
 	return c ? c : strcmp(a->pk, b->pk);
 }
 
-static void found(struct online_change **c, size_t n, const struct tick_device *d, size_t n_found, struct presence *p)
+static void found(struct online_change **c, size_t n, const struct tick_device *d, size_t n_found,
+		  struct presence *p)
 {
 	for (size_t i = 0; i < n_found; i++) {
 		struct online_change want = { .pk = d[i].product_key, .dn = d[i].name }, *w = &want, **hit;
@@ -157,11 +160,12 @@ static enum err feed(struct work *w)
 		utc_ms since = 0;
 
 		if (online_conn(g, a[i].device_id, &since))
-			later_put(&g->later, (struct later_entry){ .due_ms = since + GRACE_MS,
-								   .job_id = a[i].job_id,
-								   .entry = { .seq = a[i].seq,
-									      .first = a[i].state == TASK_QUEUED,
-									      .device_id = a[i].device_id } });
+			later_put(&g->later,
+				  (struct later_entry){ .due_ms = since + GRACE_MS,
+							.job_id = a[i].job_id,
+							.entry = { .seq = a[i].seq,
+								   .first = a[i].state == TASK_QUEUED,
+								   .device_id = a[i].device_id } });
 	}
 	for (size_t i = 0; i < g->changes.n; i++)
 		g->changes.items[i].fed = true;
@@ -192,7 +196,8 @@ enum err online_resolve(struct work *w)
 
 static int by_device(const void *x, const void *y)
 {
-	const struct online_change *a = *(struct online_change *const *)x, *b = *(struct online_change *const *)y;
+	const struct online_change *a = *(struct online_change *const *)x,
+				   *b = *(struct online_change *const *)y;
 
 	if (a->device_id != b->device_id)
 		return a->device_id < b->device_id ? -1 : 1;

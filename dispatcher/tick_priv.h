@@ -15,25 +15,25 @@
 #include <stdatomic.h>
 
 /* A growing array in an arena: struct { T *items; size_t n, cap; }. */
-#define VEC(T) \
-	struct { \
-		T *items; \
+#define VEC(T)                 \
+	struct {               \
+		T *items;      \
 		size_t n, cap; \
 	}
-#define VEC_ADD(arena, v, item) \
-	do { \
-		if ((v)->n == (v)->cap) { \
-			size_t cap_ = (v)->cap ? 2 * (v)->cap : 32; \
-			void *items_ = arena_array((arena), cap_, sizeof *(v)->items); \
-			if ((v)->n) \
+#define VEC_ADD(arena, v, item)                                                          \
+	do {                                                                             \
+		if ((v)->n == (v)->cap) {                                                \
+			size_t cap_ = (v)->cap ? 2 * (v)->cap : 32;                      \
+			void *items_ = arena_array((arena), cap_, sizeof *(v)->items);   \
+			if ((v)->n)                                                      \
 				memcpy(items_, (v)->items, (v)->n * sizeof *(v)->items); \
-			(v)->items = items_; \
-			(v)->cap = cap_; \
-		} \
-		(v)->items[(v)->n++] = (item); \
+			(v)->items = items_;                                             \
+			(v)->cap = cap_;                                                 \
+		}                                                                        \
+		(v)->items[(v)->n++] = (item);                                           \
 	} while (0)
 
-#define OUTSTANDING_MAX 65536u /* a power of two, far above the window */
+#define OUTSTANDING_MAX 8192u /* a power of two, far above the window */
 #define BATCHES_MAX 4096u
 
 /* A push that was handed over and not acknowledged. */
@@ -81,23 +81,23 @@ struct engine {
 
 	struct jobs jobs;
 	struct later later;
-	uint64_t cursor;          /* next record of the journal */
+	uint64_t cursor;	  /* next record of the journal */
 	uint64_t presence_cursor; /* broker lines before it were taken already */
-	uint64_t single_until;    /* records before it are applied one by one */
-	uint64_t poisoned;        /* position + 1 of a record to leave out; 0: none */
-	utc_ms next_timer_ms;     /* not before this is a timer due, as far as is known */
+	uint64_t single_until;	  /* records before it are applied one by one */
+	uint64_t poisoned;	  /* position + 1 of a record to leave out; 0: none */
+	utc_ms next_timer_ms;	  /* not before this is a timer due, as far as is known */
 	int64_t look_at_boot_ms;  /* when to look at jobs and timers again */
 	int64_t sweep_at_boot_ms, drop_at_boot_ms;
 	int64_t last_claim_us;
 
 	struct presence *presence;
-	struct arena online_arena; /* texts of `changes` */
+	struct arena online_arena;	   /* texts of `changes` */
 	VEC(struct online_change) changes; /* not yet in the table of sessions */
 	bool presence_was_known, session_rest;
 	utc_ms ingest_since; /* as last seen */
 
 	int64_t unknown_batch; /* of a commit whose outcome is not known; 0: it had none */
-	bool recheck;          /* look up what became of that commit */
+	bool recheck;	       /* look up what became of that commit */
 	VEC(struct undone) unknown_claims;
 	int64_t recovered_epoch;
 	int64_t best_rtt_ms;
@@ -106,22 +106,22 @@ struct engine {
 	uint64_t next_token;
 	int64_t connection; /* the publisher's, as last seen */
 	struct open_batch batches[BATCHES_MAX];
-	VEC(int64_t) acked;          /* batches to be marked; malloc'ed by VEC_KEEP */
-	VEC(int64_t) recovered;      /* batches of earlier processes: acknowledged with the next connection */
+	VEC(int64_t) acked;	/* batches to be marked; malloc'ed by VEC_KEEP */
+	VEC(int64_t) recovered; /* batches of earlier processes: acknowledged with the next connection */
 	VEC(int64_t) recovered_pushes; /* their jobs, one per push */
 	VEC(struct undone) undone;
 	int64_t backoff_ms;
 };
 
 /* The same as VEC_ADD for what outlives a tick: grown with realloc, emptied by n = 0. */
-#define VEC_KEEP(v, item) \
-	do { \
-		if ((v)->n == (v)->cap) { \
-			(v)->cap = (v)->cap ? 2 * (v)->cap : 32; \
+#define VEC_KEEP(v, item)                                                                \
+	do {                                                                             \
+		if ((v)->n == (v)->cap) {                                                \
+			(v)->cap = (v)->cap ? 2 * (v)->cap : 32;                         \
 			(v)->items = realloc((v)->items, (v)->cap * sizeof *(v)->items); \
-			ensure((v)->items != NULL); \
-		} \
-		(v)->items[(v)->n++] = (item); \
+			ensure((v)->items != NULL);                                      \
+		}                                                                        \
+		(v)->items[(v)->n++] = (item);                                           \
 	} while (0)
 
 /* ---- one tick ---- */

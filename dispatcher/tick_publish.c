@@ -17,26 +17,33 @@
 
 /* ---- batches and acknowledgements ---- */
 
-void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n)
+/* NULL: there is none. */
+static struct open_batch *batch_find(struct engine *g, int64_t id)
 {
 	for (size_t i = 0; i < BATCHES_MAX; i++)
-		if (g->batches[i].id == 0) {
-			g->batches[i] = (struct open_batch){ .id = batch_id, .waiting = n };
-			return;
-		}
-	VEC_KEEP(&g->acked, batch_id); /* more than can be in the window; only its mark is early */
+		if (g->batches[i].id == id)
+			return &g->batches[i];
+	return NULL;
+}
+
+void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n)
+{
+	struct open_batch *b = batch_find(g, 0);
+
+	if (b)
+		*b = (struct open_batch){ .id = batch_id, .waiting = n };
+	else
+		VEC_KEEP(&g->acked, batch_id); /* more than the window lets be open; only its mark is early */
 }
 
 void publish_batch_ack(struct engine *g, int64_t batch_id)
 {
-	for (size_t i = 0; i < BATCHES_MAX; i++)
-		if (g->batches[i].id == batch_id) {
-			if (--g->batches[i].waiting == 0) {
-				g->batches[i].id = 0;
-				VEC_KEEP(&g->acked, batch_id);
-			}
-			return;
-		}
+	struct open_batch *b = batch_find(g, batch_id);
+
+	if (!b || --b->waiting > 0)
+		return;
+	b->id = 0;
+	VEC_KEEP(&g->acked, batch_id);
 }
 
 static void ack_one(struct engine *g, struct outstanding *o, int64_t at_us)
@@ -60,8 +67,10 @@ static void connection_changed(struct engine *g)
 
 		if (o->token == 0 || o->connection == g->connection)
 			continue;
-		VEC_KEEP(&g->undone,
-			 ((struct undone){ .job_id = o->job_id, .seq = o->seq, .device_conn = o->device_conn, .unknown = true }));
+		VEC_KEEP(&g->undone, ((struct undone){ .job_id = o->job_id,
+						       .seq = o->seq,
+						       .device_conn = o->device_conn,
+						       .unknown = true }));
 		ack_one(g, o, at_us);
 	}
 	for (size_t i = 0; i < g->recovered_pushes.n; i++) {
@@ -117,8 +126,8 @@ static struct payload payload_of(struct work *w, struct live_job *j, int64_t dev
 					      .size = s->files[i].size,
 					      .md5 = s->files[i].md5,
 					      .sha256 = s->files[i].sha256 };
-		f[i].url = package_store_sign(w->g->opt.store, w->a, s->files[i].object_key, s->firmware_id, device_id,
-					      push_no, expires);
+		f[i].url = package_store_sign(w->g->opt.store, w->a, s->files[i].object_key, s->firmware_id,
+					      device_id, push_no, expires);
 	}
 	return (struct payload){ .firmware_id = s->firmware_id,
 				 .version = s->rules.dest_version,
@@ -140,16 +149,20 @@ static void undo(struct engine *g, const struct claim *c, int64_t batch_id)
 {
 	pace_unclaim(&c->job->pace, 1);
 	publish_batch_ack(g, batch_id);
-	VEC_KEEP(&g->undone, ((struct undone){ .job_id = c->job->run.job_id, .seq = c->task->t.seq, .device_conn = c->conn }));
+	VEC_KEEP(&g->undone,
+		 ((struct undone){
+			 .job_id = c->job->run.job_id, .seq = c->task->t.seq, .device_conn = c->conn }));
 }
 
 static bool hand_over(struct work *w, const struct claim *c)
 {
 	struct engine *g = w->g;
 	struct payload p = payload_of(w, c->job, c->task->t.device_id, c->push_no);
-	const char *topic = downlink_topic(w->a, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name);
+	const char *topic =
+		downlink_topic(w->a, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name);
 	struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
-	int64_t connection = mqtt_connection(g->opt.mqtt); /* before: too old is safe, too new would never be acknowledged */
+	int64_t connection = mqtt_connection(
+		g->opt.mqtt); /* before: too old is safe, too new would never be acknowledged */
 	uint64_t token = g->next_token;
 	struct outstanding *o = &g->outstanding[token % OUTSTANDING_MAX];
 
@@ -208,7 +221,8 @@ static bool read_block(struct work *w, struct arena *a, const struct reply *r, s
 		if (s->files[i].n != q->file_id)
 			continue;
 		if (q->block_offset >= s->files[i].size ||
-		    package_store_open_object(w->g->opt.store, s->files[i].object_key, &fd, &b->file_length) != OK)
+		    package_store_open_object(w->g->opt.store, s->files[i].object_key, &fd,
+					      &b->file_length) != OK)
 			return false;
 		got = pread(fd, block, (size_t)q->block_size, q->block_offset);
 		(void)close(fd);

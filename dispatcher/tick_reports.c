@@ -27,9 +27,9 @@ static void read_record(struct work *w, const struct journal_record *r)
 			online_message(w, r);
 		return;
 	}
-	bad = r->position + 1 == w->g->poisoned ?
-		      NONSENSE_POISON :
-		      report_parse(w->a, &topic, r->payload, r->payload_len, &report.r);
+	bad = r->position + 1 == w->g->poisoned
+		      ? NONSENSE_POISON
+		      : report_parse(w->a, &topic, r->payload, r->payload_len, &report.r);
 	if (bad == NONSENSE_POISON)
 		log_event(EV_REPORT_POISONED, LSTR("topic", r->topic));
 	if (bad != SENSE) {
@@ -74,7 +74,8 @@ static int by_name(const void *x, const void *y)
 static enum err find_devices(struct work *w)
 {
 	size_t n = w->reports.n, n_names = 0, n_found = 0;
-	const char **keys = ARENA_ARRAY(w->a, n + 1, const char *), **names = ARENA_ARRAY(w->a, n + 1, const char *);
+	const char **keys = ARENA_ARRAY(w->a, n + 1, const char *),
+		   **names = ARENA_ARRAY(w->a, n + 1, const char *);
 	const struct tick_device *found = NULL;
 	struct tick_device *sorted;
 
@@ -189,7 +190,8 @@ enum err reports_resolve(struct work *w)
 
 static int by_module(const void *x, const void *y)
 {
-	const struct tick_version *a = *(struct tick_version *const *)x, *b = *(struct tick_version *const *)y;
+	const struct tick_version *a = *(struct tick_version *const *)x,
+				  *b = *(struct tick_version *const *)y;
 	int c;
 
 	if (a->device_id != b->device_id)
@@ -271,7 +273,10 @@ void report_apply(struct work *w, const struct work_report *r)
 		VEC_ADD(w->a, &w->replies,
 			((struct reply){ .kind = DOWNLINK_DOWNLOAD_REPLY,
 					 .report = &r->r,
-					 .task = k && k->job->set.download_mqtt && task_state_unfinished(k->t.state) ? k : NULL }));
+					 .task = k && k->job->set.download_mqtt &&
+								 task_state_unfinished(k->t.state)
+							 ? k
+							 : NULL }));
 		break;
 	case UPLINK_NONE:
 	case UPLINK_BROKER:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Timers that are due, merged with the reports in the order of their times: a success that waited in the journal
- * beats the timeout that fell due while it waited, and not the other way round. */
+/* Timers that are due, merged with the reports in the order of their times: a success that waited in the
+ * journal beats the timeout that fell due while it waited, and not the other way round. */
 #include "dispatcher/tick_priv.h"
 
 #include "engine/base/log.h"
@@ -106,7 +106,8 @@ void undone_apply(struct work *w)
 		}
 		first = k->t.state == TASK_QUEUED;
 		VEC_ADD(w->a, &w->ready_after,
-			((struct later_entry){ .job_id = u->job_id,
-					       .entry = { .seq = u->seq, .first = first, .device_id = k->t.device_id } }));
+			((struct later_entry){
+				.job_id = u->job_id,
+				.entry = { .seq = u->seq, .first = first, .device_id = k->t.device_id } }));
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tasks that a tick has in hand: locked, read, moved, written back (docs/architecture.md, "Lock order"). */
+/* The tasks that a tick has in hand: locked, read, moved, written back (docs/architecture.md, "Lock order").
+ */
 #include "dispatcher/tick_priv.h"
 
 #include "storage/job_end.h"
@@ -75,16 +76,17 @@ struct work_task *work_find(struct work *w, int64_t job_id, int32_t seq)
 		else
 			hi = mid;
 	}
-	return lo < w->n_tasks && w->tasks[lo].t.job_id == job_id && w->tasks[lo].t.seq == seq ? &w->tasks[lo] : NULL;
+	return lo < w->n_tasks && w->tasks[lo].t.job_id == job_id && w->tasks[lo].t.seq == seq ? &w->tasks[lo]
+											       : NULL;
 }
 
-/* Locks: what has to be locked, waiting; then what is free. Remembers who was busy, and waits for those the third
- * time. */
+/* Locks: what has to be locked, waiting; then what is free. Remembers who was busy, and waits for those the
+ * third time. */
 static enum err lock_jobs(struct work *w, int64_t **ret, size_t *ret_n)
 {
 	const int64_t *got = NULL;
 	size_t n_got = 0, n;
-	int64_t *all, *wanted = w->jobs_wanted.items, *maybe;
+	int64_t *all, *wanted, *maybe;
 	struct live_job *j;
 
 	for (size_t i = 0; i < w->jobs_if_free.n; i++) {
@@ -124,7 +126,8 @@ static const struct tick_order *order_over(const struct work *w, const struct wo
 	for (size_t i = 0; i < w->n_orders; i++) {
 		const struct tick_order *o = &w->orders[i];
 
-		if (o->job_id == k->t.job_id && o->no > k->t.order_no && (o->state_mask & TASK_BIT(k->t.state)))
+		if (o->job_id == k->t.job_id && o->no > k->t.order_no &&
+		    (o->state_mask & TASK_BIT(k->t.state)))
 			return o;
 	}
 	return NULL;
@@ -163,7 +166,8 @@ static enum err load_tasks(struct work *w)
 	for (size_t i = 0; i < w->keys.n; i++) {
 		const struct key *k = &w->keys.items[i];
 
-		if ((n > 0 && job_ids[n - 1] == k->job_id && seqs[n - 1] == k->seq) || !work_run(w, k->job_id))
+		if ((n > 0 && job_ids[n - 1] == k->job_id && seqs[n - 1] == k->seq) ||
+		    !work_run(w, k->job_id))
 			continue;
 		job_ids[n] = k->job_id;
 		seqs[n++] = k->seq;
@@ -177,7 +181,7 @@ static enum err load_tasks(struct work *w)
 					 .device_name = names[i],
 					 .job = jobs_find(&w->g->jobs, t[i].job_id),
 					 .run = work_run(w, t[i].job_id) };
-		if (k->job && k->t.seq <= k->run->tasks)
+		if (k->job && k->run && k->t.seq <= k->run->tasks)
 			w->n_tasks++; /* rows above are nobody's yet */
 	}
 	return OK;
@@ -208,7 +212,8 @@ static void arm(struct work *w, const struct work_task *k, enum timer_kind kind,
 {
 	if (due)
 		VEC_ADD(w->a, &w->arm,
-			((struct tick_timer){ .due_ms = due, .job_id = k->t.job_id, .seq = k->t.seq, .kind = kind }));
+			((struct tick_timer){
+				.due_ms = due, .job_id = k->t.job_id, .seq = k->t.seq, .kind = kind }));
 }
 
 void work_step(struct work *w, struct work_task *k, const struct task_event *e)

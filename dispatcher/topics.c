@@ -7,18 +7,20 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 64
+#define GET "/sys/+/+/thing/ota/firmware/get"
+#define DOWNLOAD "/sys/+/+/thing/file/download"
 
 /* clang-format off */
 static const struct {
 	const char *name, *pattern, *filter;
 } uplinks[UPLINK_COUNT] = {
 	[UPLINK_NONE]     = { "unknown",  NULL, NULL },
-	[UPLINK_INFORM]   = { "inform",   "/ota/device/inform/+/+",             "/ota/device/inform/#" },
-	[UPLINK_PROGRESS] = { "progress", "/ota/device/progress/+/+",           "/ota/device/progress/#" },
-	[UPLINK_REQUEST]  = { "request",  "/ota/device/request/+/+",            "/ota/device/request/#" },
-	[UPLINK_GET]      = { "get",      "/sys/+/+/thing/ota/firmware/get",    "/sys/+/+/thing/ota/firmware/get" },
-	[UPLINK_DOWNLOAD] = { "download", "/sys/+/+/thing/file/download",       "/sys/+/+/thing/file/download" },
-	[UPLINK_BROKER]   = { "broker",   LINK_FROM_BROKER,                     LINK_FROM_BROKER },
+	[UPLINK_INFORM]   = { "inform",   "/ota/device/inform/+/+",   "/ota/device/inform/#" },
+	[UPLINK_PROGRESS] = { "progress", "/ota/device/progress/+/+", "/ota/device/progress/#" },
+	[UPLINK_REQUEST]  = { "request",  "/ota/device/request/+/+",  "/ota/device/request/#" },
+	[UPLINK_GET]      = { "get",      GET,                        GET },
+	[UPLINK_DOWNLOAD] = { "download", DOWNLOAD,                   DOWNLOAD },
+	[UPLINK_BROKER]   = { "broker",   LINK_FROM_BROKER,           LINK_FROM_BROKER },
 };
 
 static const char *const downlinks[DOWNLINK_COUNT] = {
@@ -84,7 +86,8 @@ struct uplink_topic uplink_parse(struct arena *a, const char *topic, size_t len)
 	return r;
 }
 
-const char *downlink_topic(struct arena *a, enum downlink kind, const char *product_key, const char *device_name)
+const char *downlink_topic(struct arena *a, enum downlink kind, const char *product_key,
+			   const char *device_name)
 {
 	struct buf *b = buf_owned(a, 512);
 	bool first = true;

@@ -16,7 +16,13 @@ enum uplink {
 	UPLINK_COUNT
 };
 
-enum downlink { DOWNLINK_PUSH, DOWNLINK_REQUEST, DOWNLINK_GET_REPLY, DOWNLINK_DOWNLOAD_REPLY, DOWNLINK_COUNT };
+enum downlink {
+	DOWNLINK_PUSH,
+	DOWNLINK_REQUEST,
+	DOWNLINK_GET_REPLY,
+	DOWNLINK_DOWNLOAD_REPLY,
+	DOWNLINK_COUNT
+};
 
 struct uplink_topic {
 	enum uplink kind;
@@ -32,6 +38,7 @@ const char *uplink_filter(enum uplink kind);
  * also when a name is empty or longer than 64 bytes. */
 struct uplink_topic uplink_parse(struct arena *a, const char *topic, size_t len);
 /* The topic for one device, in the arena. */
-const char *downlink_topic(struct arena *a, enum downlink kind, const char *product_key, const char *device_name);
+const char *downlink_topic(struct arena *a, enum downlink kind, const char *product_key,
+			   const char *device_name);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who runs the engine of a shard: a row with an owner, an epoch and an end, compared by the database's clock. */
+/* Who runs the engine of a shard: a row with an owner, an epoch and an end, compared by the database's clock.
+ */
 #ifndef STORAGE_LEASE_H
 #define STORAGE_LEASE_H
 
@@ -9,7 +10,8 @@
  * database's clock at that moment. */
 enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, int64_t *ret_epoch,
 			  utc_ms *ret_now_ms) MUST_USE;
-/* Inside a transaction: locks the row against a takeover until it ends. ERR_NOT_FOUND: it is not ours any more. */
+/* Inside a transaction: locks the row against a takeover until it ends. ERR_NOT_FOUND: it is not ours any
+ * more. */
 enum err store_lease_check(struct db *db, int shard, const char *owner, int64_t epoch) MUST_USE;
 /* Lets the next one take it at once. */
 enum err store_lease_give_back(struct db *db, int shard, const char *owner) MUST_USE;

@@ -89,8 +89,8 @@ enum err store_tick_job(struct db *db, int64_t job_id, struct tick_job *ret)
 
 /* ---- devices ---- */
 
-enum err store_tick_devices(struct db *db, const char *const *product_keys, const char *const *names, size_t n,
-			    const struct tick_device **ret, size_t *ret_n)
+enum err store_tick_devices(struct db *db, const char *const *product_keys, const char *const *names,
+			    size_t n, const struct tick_device **ret, size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct tick_device *out;
@@ -201,7 +201,8 @@ enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct ti
 
 /* ---- under the jobs' locks ---- */
 
-enum err store_tick_lock_free(struct db *db, const int64_t *job_ids, size_t n, const int64_t **ret, size_t *ret_n)
+enum err store_tick_lock_free(struct db *db, const int64_t *job_ids, size_t n, const int64_t **ret,
+			      size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct args a;
@@ -224,7 +225,8 @@ enum err store_tick_lock_free(struct db *db, const int64_t *job_ids, size_t n, c
 	return OK;
 }
 
-enum err store_tick_runs(struct db *db, const int64_t *job_ids, size_t n, const struct tick_run **ret, size_t *ret_n)
+enum err store_tick_runs(struct db *db, const int64_t *job_ids, size_t n, const struct tick_run **ret,
+			 size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct tick_run *out;
@@ -297,8 +299,8 @@ static struct task task_of_row(const struct rows *r, int i)
 			      .modified_ms = row_int(r, i, C_tick_tasks_modified_ms) };
 }
 
-enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n, struct task **ret,
-			  const char *const **ret_names, size_t *ret_n)
+enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n,
+			  struct task **ret, const char *const **ret_names, size_t *ret_n)
 {
 	struct rows *r = NULL;
 	const char **names;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the engine's tick reads and writes. One call, one statement; arrays go in as arrays. Everything read lives
- * in the unit's arena. The order of the calls of a tick is in dispatcher/tick.c. */
+/* What the engine's tick reads and writes. One call, one statement; arrays go in as arrays. Everything read
+ * lives in the unit's arena. The order of the calls of a tick is in dispatcher/tick.c. */
 #ifndef STORAGE_TICK_H
 #define STORAGE_TICK_H
 
@@ -14,10 +14,10 @@ struct tick_run {
 	int64_t job_id;
 	enum job_status status;
 	bool paused;
-	int32_t tasks;          /* seq of the last task that exists */
-	int32_t order_no;       /* of store_tick_runs only */
+	int32_t tasks;	  /* seq of the last task that exists */
+	int32_t order_no; /* of store_tick_runs only */
 	int64_t max_per_minute;
-	int32_t rescan_no;      /* of store_tick_live_jobs only */
+	int32_t rescan_no; /* of store_tick_live_jobs only */
 };
 struct tick_file {
 	int64_t n;
@@ -49,8 +49,8 @@ struct tick_device {
 	int64_t device_id;
 };
 /* Those of the names that exist, in no order. */
-enum err store_tick_devices(struct db *db, const char *const *product_keys, const char *const *names, size_t n,
-			    const struct tick_device **ret, size_t *ret_n) MUST_USE;
+enum err store_tick_devices(struct db *db, const char *const *product_keys, const char *const *names,
+			    size_t n, const struct tick_device **ret, size_t *ret_n) MUST_USE;
 struct tick_active {
 	int64_t device_id;
 	const char *module; /* '' = the whole device */
@@ -74,12 +74,14 @@ struct tick_timer {
 	int32_t seq; /* 0: the job itself */
 	enum timer_kind kind;
 };
-enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct tick_timer **ret, size_t *ret_n) MUST_USE;
+enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct tick_timer **ret,
+			   size_t *ret_n) MUST_USE;
 
 /* ---- under the jobs' locks ---- */
 
 /* Locks those of the jobs that nobody holds; never waits. */
-enum err store_tick_lock_free(struct db *db, const int64_t *job_ids, size_t n, const int64_t **ret, size_t *ret_n) MUST_USE;
+enum err store_tick_lock_free(struct db *db, const int64_t *job_ids, size_t n, const int64_t **ret,
+			      size_t *ret_n) MUST_USE;
 /* Ascending. */
 enum err store_tick_runs(struct db *db, const int64_t *job_ids, size_t n, const struct tick_run **ret,
 			 size_t *ret_n) MUST_USE;
@@ -95,8 +97,8 @@ struct tick_order {
 enum err store_tick_orders(struct db *db, const int64_t *job_ids, size_t n, const struct tick_order **ret,
 			   size_t *ret_n) MUST_USE;
 /* The rows, ascending; device names beside them (NULL: the device is gone). */
-enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n, struct task **ret,
-			  const char *const **ret_names, size_t *ret_n) MUST_USE;
+enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n,
+			  struct task **ret, const char *const **ret_names, size_t *ret_n) MUST_USE;
 
 /* ---- writing back ---- */
 
@@ -157,17 +159,19 @@ struct tick_batch {
 	size_t n;
 };
 /* Unacknowledged ones and those acknowledged after `since`, in order of their acknowledgement or claim. */
-enum err store_tick_batches_recent(struct db *db, utc_ms since, const struct tick_batch **ret, size_t *ret_n) MUST_USE;
+enum err store_tick_batches_recent(struct db *db, utc_ms since, const struct tick_batch **ret,
+				   size_t *ret_n) MUST_USE;
 enum err store_tick_batches_drop(struct db *db, utc_ms acked_before) MUST_USE;
-/* Unfinished tasks of these batches are due again. Locks their jobs first; a transaction of its own or the only
- * thing that moves tasks in it. */
+/* Unfinished tasks of these batches are due again. Locks their jobs first; a transaction of its own or the
+ * only thing that moves tasks in it. */
 enum err store_tick_forget_pushes(struct db *db, const int64_t *batch_ids, size_t n) MUST_USE;
 
 /* ---- the rest ---- */
 
 /* 0 when the journal is not known. */
 enum err store_tick_position(struct db *db, const char *journal_id, uint64_t *ret) MUST_USE;
-enum err store_tick_set_position(struct db *db, const char *journal_id, uint64_t position, utc_ms now) MUST_USE;
+enum err store_tick_set_position(struct db *db, const char *journal_id, uint64_t position,
+				 utc_ms now) MUST_USE;
 enum err store_tick_oldest_snapshot(struct db *db, int64_t *ret_seconds) MUST_USE;
 
 #endif

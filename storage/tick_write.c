@@ -3,19 +3,19 @@
 #include "storage/tick.h"
 
 /* An array parameter: member `expr` of element i. */
-#define INTS(args, n, expr) \
-	do { \
+#define INTS(args, n, expr)                                                 \
+	do {                                                                \
 		int64_t *v_ = ARENA_ARRAY((args)->arena, (n) + 1, int64_t); \
-		for (size_t i = 0; i < (n); i++) \
-			v_[i] = (int64_t)(expr); \
-		arg_ints((args), v_, (n)); \
+		for (size_t i = 0; i < (n); i++)                            \
+			v_[i] = (int64_t)(expr);                            \
+		arg_ints((args), v_, (n));                                  \
 	} while (0)
-#define TEXTS(args, n, expr) \
-	do { \
+#define TEXTS(args, n, expr)                                                         \
+	do {                                                                         \
 		const char **v_ = ARENA_ARRAY((args)->arena, (n) + 1, const char *); \
-		for (size_t i = 0; i < (n); i++) \
-			v_[i] = (expr); \
-		arg_texts((args), v_, (n)); \
+		for (size_t i = 0; i < (n); i++)                                     \
+			v_[i] = (expr);                                              \
+		arg_texts((args), v_, (n));                                          \
 	} while (0)
 
 enum err store_tick_write_tasks(struct db *db, const struct task *const *t, size_t n)
@@ -179,7 +179,8 @@ enum err store_tick_finish_job(struct db *db, int64_t job_id, utc_ms now)
 	return job_at(db, S_tick_finish_job, job_id, now);
 }
 
-enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs, size_t n)
+enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs,
+			  size_t n)
 {
 	struct args a;
 

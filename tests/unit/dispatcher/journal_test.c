@@ -29,7 +29,8 @@ static void setup(void)
 
 static void cleanup(void)
 {
-	static const char *const names[] = { "id", "lock", "segment-00", "segment-01", "segment-02", "segment-03" };
+	static const char *const names[] = { "id",	   "lock",	 "segment-00",
+					     "segment-01", "segment-02", "segment-03" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		(void)unlink(arena_printf(&arena, "%s/%s", dir, names[i]));
@@ -81,7 +82,8 @@ static void test_order(void)
 	setup();
 	j = opened(2);
 	CHECK_INT(strlen(journal_id(j)), 32);
-	CHECK(journal_open(dir, 2, SEGMENT, &error, &(struct journal *){ NULL }) == ERR_CONFIG); /* one at a time */
+	CHECK(journal_open(dir, 2, SEGMENT, &error, &(struct journal *){ NULL }) ==
+	      ERR_CONFIG); /* one at a time */
 	(void)snprintf(id, sizeof id, "%s", journal_id(j));
 	CHECK(!journal_pending(j, 0));
 	for (int i = 0; i < 10; i++)

@@ -40,9 +40,12 @@ static void test_plain(void)
 {
 	struct payload p = plain();
 
-	check_push(&p, "{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"url\":\"http://h/fw.bin?k=1\","
-		       "\"md5\":\"21ff00000000000000000000000000aa\",\"sign\":\"21ff00000000000000000000000000aa\","
-		       "\"signMethod\":\"Md5\"},\"id\":1795386043370,\"message\":\"success\"}");
+	check_push(
+		&p,
+		"{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"url\":\"http://h/"
+		"fw.bin?k=1\","
+		"\"md5\":\"21ff00000000000000000000000000aa\",\"sign\":\"21ff00000000000000000000000000aa\","
+		"\"signMethod\":\"Md5\"},\"id\":1795386043370,\"message\":\"success\"}");
 }
 
 static void test_all_keys(void)
@@ -57,11 +60,12 @@ static void test_all_keys(void)
 	p.tag_keys = keys;
 	p.tag_values = values;
 	p.tags = 2;
-	check_push(&p, "{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"isDiff\":1,"
-		       "\"url\":\"http://h/fw.bin?k=1\",\"md5\":\"21ff00000000000000000000000000aa\","
-		       "\"sign\":\"b1ff00000000000000000000000000000000000000000000000000000000000b\","
-		       "\"signMethod\":\"SHA256\",\"module\":\"MCU\",\"extData\":{\"size\":\"x\\\"y\",\"b\":\"\","
-		       "\"_package_udi\":\"{\\\"a\\\":1}\"}},\"id\":1795386043370,\"message\":\"success\"}");
+	check_push(&p,
+		   "{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"isDiff\":1,"
+		   "\"url\":\"http://h/fw.bin?k=1\",\"md5\":\"21ff00000000000000000000000000aa\","
+		   "\"sign\":\"b1ff00000000000000000000000000000000000000000000000000000000000b\","
+		   "\"signMethod\":\"SHA256\",\"module\":\"MCU\",\"extData\":{\"size\":\"x\\\"y\",\"b\":\"\","
+		   "\"_package_udi\":\"{\\\"a\\\":1}\"}},\"id\":1795386043370,\"message\":\"success\"}");
 }
 
 static void test_mqtt(void)
@@ -69,10 +73,12 @@ static void test_mqtt(void)
 	struct payload p = plain();
 
 	p.mqtt = true;
-	check_push(&p, "{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"dProtocol\":\"mqtt\","
-		       "\"streamId\":7,\"streamFileId\":1,\"md5\":\"21ff00000000000000000000000000aa\","
-		       "\"sign\":\"21ff00000000000000000000000000aa\",\"signMethod\":\"Md5\"},\"id\":1795386043370,"
-		       "\"message\":\"success\"}");
+	check_push(
+		&p,
+		"{\"code\":\"1000\",\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"dProtocol\":\"mqtt\","
+		"\"streamId\":7,\"streamFileId\":1,\"md5\":\"21ff00000000000000000000000000aa\","
+		"\"sign\":\"21ff00000000000000000000000000aa\",\"signMethod\":\"Md5\"},\"id\":1795386043370,"
+		"\"message\":\"success\"}");
 }
 
 static void test_files(void)
@@ -89,11 +95,14 @@ static void test_files(void)
 	p.tag_keys = keys;
 	p.tag_values = values;
 	p.tags = 1;
-	check_push(&p, "{\"code\":\"1000\",\"data\":{\"extData\":{\"key1\":\"v1\"},\"version\":\"2.0.0\",\"signMethod\":"
-		       "\"Md5\",\"files\":[{\"fileSize\":300000,\"fileName\":\"fw.bin\",\"fileUrl\":"
-		       "\"http://h/fw.bin?k=1\",\"fileMd5\":\"m1\",\"fileSign\":\"m1\"},{\"fileSize\":300000,\"fileName\":"
-		       "\"b.bin\",\"fileUrl\":\"http://h/fw.bin?k=1\",\"fileMd5\":\"m2\",\"fileSign\":\"m2\"}]},"
-		       "\"id\":1795386043370,\"message\":\"success\"}");
+	check_push(&p,
+		   "{\"code\":\"1000\",\"data\":{\"extData\":{\"key1\":\"v1\"},\"version\":\"2.0.0\","
+		   "\"signMethod\":"
+		   "\"Md5\",\"files\":[{\"fileSize\":300000,\"fileName\":\"fw.bin\",\"fileUrl\":"
+		   "\"http://h/"
+		   "fw.bin?k=1\",\"fileMd5\":\"m1\",\"fileSign\":\"m1\"},{\"fileSize\":300000,\"fileName\":"
+		   "\"b.bin\",\"fileUrl\":\"http://h/fw.bin?k=1\",\"fileMd5\":\"m2\",\"fileSign\":\"m2\"}]},"
+		   "\"id\":1795386043370,\"message\":\"success\"}");
 }
 
 static void test_get(void)
@@ -105,7 +114,8 @@ static void test_get(void)
 	arena_init(&a);
 	b = buf_owned(&a, PAYLOAD_MAX);
 	payload_get_reply(&a, b, &p, "2");
-	CHECK_STR(buf_str(b), "{\"code\":200,\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"url\":\"http://h/fw.bin?k=1\","
+	CHECK_STR(buf_str(b), "{\"code\":200,\"data\":{\"size\":300000,\"version\":\"2.0.0\",\"url\":\"http:/"
+			      "/h/fw.bin?k=1\","
 			      "\"md5\":\"21ff00000000000000000000000000aa\",\"sign\":"
 			      "\"21ff00000000000000000000000000aa\",\"signMethod\":\"Md5\"},\"id\":\"2\","
 			      "\"message\":\"success\"}");
@@ -117,8 +127,8 @@ static void test_get(void)
 
 static void test_block(void)
 {
-	static const char head[] =
-		"{\"id\":\"1\",\"code\":200,\"data\":{\"fileToken\":\"default\",\"fileLength\":300000,\"bOffset\":0,\"bSize\":9}}";
+	static const char head[] = "{\"id\":\"1\",\"code\":200,\"data\":{\"fileToken\":\"default\","
+				   "\"fileLength\":300000,\"bOffset\":0,\"bSize\":9}}";
 	struct payload_block block = { "1", "default", 200, 300000, 0, "123456789", 9 };
 	struct arena a;
 	struct buf *b;

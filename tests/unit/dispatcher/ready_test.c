@@ -82,5 +82,5 @@ static void test_later(void)
 	later_free(&l);
 }
 
-TESTS("dispatcher/ready", { "turns", test_turns }, { "put_back", test_put_back }, { "overflow", test_overflow },
-      { "later", test_later })
+TESTS("dispatcher/ready", { "turns", test_turns }, { "put_back", test_put_back },
+      { "overflow", test_overflow }, { "later", test_later })

@@ -56,8 +56,10 @@ static void test_downlinks(void)
 	arena_init(&a);
 	CHECK_STR(downlink_topic(&a, DOWNLINK_PUSH, "pk", "dn"), "/ota/device/upgrade/pk/dn");
 	CHECK_STR(downlink_topic(&a, DOWNLINK_REQUEST, "pk", "dn"), "/ota/device/request/pk/dn");
-	CHECK_STR(downlink_topic(&a, DOWNLINK_GET_REPLY, "pk", "dn"), "/sys/pk/dn/thing/ota/firmware/get_reply");
-	CHECK_STR(downlink_topic(&a, DOWNLINK_DOWNLOAD_REPLY, "pk", "dn"), "/sys/pk/dn/thing/file/download_reply");
+	CHECK_STR(downlink_topic(&a, DOWNLINK_GET_REPLY, "pk", "dn"),
+		  "/sys/pk/dn/thing/ota/firmware/get_reply");
+	CHECK_STR(downlink_topic(&a, DOWNLINK_DOWNLOAD_REPLY, "pk", "dn"),
+		  "/sys/pk/dn/thing/file/download_reply");
 	arena_free(&a);
 }
 
@@ -78,7 +80,9 @@ static void test_reports(void)
 	struct report r;
 
 	arena_init(&a);
-	CHECK_INT(read_report(&a, INFORM, "{\"id\":1, \"params\":{\"version\":\"1.0.0\",\"module\":\"MCU\"}}", &r), SENSE);
+	CHECK_INT(read_report(&a, INFORM, "{\"id\":1, \"params\":{\"version\":\"1.0.0\",\"module\":\"MCU\"}}",
+			      &r),
+		  SENSE);
 	CHECK_STR(r.version, "1.0.0");
 	CHECK_STR(r.module, "MCU");
 	CHECK_STR(r.id, "1");
@@ -89,13 +93,17 @@ static void test_reports(void)
 	CHECK_INT(read_report(&a, REQUEST, "{\"id\":\"0\",\"params\":{\"version\":\"1.0.0\"}}", &r), SENSE);
 	CHECK_INT(read_report(&a, REQUEST, "{\"id\":\"0\",\"params\":{}}", &r), SENSE);
 	CHECK(r.version == NULL);
-	CHECK_INT(read_report(&a, "/sys/pk/dn/thing/ota/firmware/get", "{\"id\":2, \"params\":{}}", &r), SENSE);
-	CHECK_STR(r.id, "2");
-	CHECK_INT(read_report(&a, "/sys/pk/dn/thing/file/download",
-			      "{\"id\":\"1\",\"version\":\"1.0\",\"params\":{\"fileToken\":\"default\",\"fileInfo\":"
-			      "{\"streamId\":1397345,\"fileId\":1,},\"fileBlock\":{\"size\":5120,\"offset\":10}}}",
-			      &r),
+	CHECK_INT(read_report(&a, "/sys/pk/dn/thing/ota/firmware/get", "{\"id\":2, \"params\":{}}", &r),
 		  SENSE);
+	CHECK_STR(r.id, "2");
+	CHECK_INT(
+		read_report(
+			&a, "/sys/pk/dn/thing/file/download",
+			"{\"id\":\"1\",\"version\":\"1.0\",\"params\":{\"fileToken\":\"default\","
+			"\"fileInfo\":"
+			"{\"streamId\":1397345,\"fileId\":1,},\"fileBlock\":{\"size\":5120,\"offset\":10}}}",
+			&r),
+		SENSE);
 	CHECK_INT(r.stream_id, 1397345);
 	CHECK_INT(r.block_offset, 10);
 	arena_free(&a);
@@ -117,7 +125,8 @@ static void test_steps(void)
 
 	arena_init(&a);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const char *text = arena_printf(&a, "{\"id\":0,\"params\":{\"step\":%s,\"desc\":\"d\"}}", cases[i].step);
+		const char *text =
+			arena_printf(&a, "{\"id\":0,\"params\":{\"step\":%s,\"desc\":\"d\"}}", cases[i].step);
 
 		CHECK_INT(read_report(&a, PROGRESS, text, &r), cases[i].sense);
 		if (cases[i].sense == SENSE) {
@@ -161,5 +170,5 @@ static void test_nonsense(void)
 	arena_free(&a);
 }
 
-TESTS("dispatcher/topics", { "uplinks", test_uplinks }, { "downlinks", test_downlinks }, { "reports", test_reports },
-      { "steps", test_steps }, { "nonsense", test_nonsense })
+TESTS("dispatcher/topics", { "uplinks", test_uplinks }, { "downlinks", test_downlinks },
+      { "reports", test_reports }, { "steps", test_steps }, { "nonsense", test_nonsense })
