@@ -615,6 +615,25 @@ def test_restart(broker, join, sig):
     assert refused(join(changed, connect=False)) == 5
 
 
+def test_kept_session(broker, join):
+    """What devices report while otad is away reaches it later, also when the broker restarted meanwhile."""
+    kept, d = Service(broker, "otad-kept", clean=False), join()
+    kept.end()
+    wait_until(lambda: not kept.client.is_connected(), 5)
+    d.publish(d.topic("inform"), "before")
+    broker.stop()
+    broker.start()
+    d.connect()
+    d.publish(d.topic("inform"), "after")
+    kept = Service(broker, "otad-kept", clean=False)
+    try:
+        wait_until(lambda: len([m for m in kept.messages if m[0] == d.topic("inform")]) >= 2, 5)
+        assert [m[1] for m in kept.messages if m[0] == d.topic("inform")] == [b"before", b"after"]
+    finally:
+        kept.end()
+        Service(broker, "otad-kept").end()  # a clean login: the session is gone
+
+
 def test_damaged_file(broker, join):
     """A torn file: what can be read may log in, and otad is asked for the rest by position 0."""
     row = broker.row()
