@@ -396,3 +396,17 @@ language sql stable as $$
 	  and (j.src_versions = '{}' or v.version = any (j.src_versions))
 	  and (f.type = 0 or v.version = f.src_version)
 $$;
+
+-- A job with what its answers show besides its settings.
+create view job_shown as
+select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selection, j.src_versions, j.gray_milli,
+       j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
+       j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
+       j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
+       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
+       f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
+from job j
+join job_run r on r.job_id = j.id
+join product p on p.id = j.product_id
+join firmware f on f.id = j.firmware_id
+left join device_group g on g.id = j.group_id;

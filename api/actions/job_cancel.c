@@ -113,15 +113,10 @@ static enum err cancel_run(struct call *c, const void *in_, void *out)
 	int64_t *id = ARENA_NEW(c->arena, int64_t);
 	struct job_view v;
 	struct job_now now;
-	enum err e;
 
 	(void)out;
-	if (!id_parse(ID_JOB, in->job_id, id, NULL))
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	e = store_job_get(c->db, c->account_id, *id, &v);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	TRY(e);
+	TRY(job_find(c, in->job_id, &v));
+	*id = v.job.id;
 	if (!cancel_any(&o))
 		return fail_param(c->error, ERR_CANCEL_OPTION, NULL);
 	TRY(store_job_lock(c->db, id, 1));

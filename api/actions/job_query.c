@@ -167,15 +167,8 @@ static enum err query_run(struct call *c, const void *in_, void *out_)
 	struct query_out *out = out_;
 	struct job_out *data = ARENA_NEW(c->arena, struct job_out);
 	struct job_view v;
-	int64_t id;
-	enum err e;
 
-	if (!id_parse(ID_JOB, in->job_id, &id, NULL))
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	e = store_job_get(c->db, c->account_id, id, &v);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	TRY(e);
+	TRY(job_find(c, in->job_id, &v));
 	*data = show_job(c->arena, &v);
 	out->data = data;
 	return OK;

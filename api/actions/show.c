@@ -3,6 +3,17 @@
 
 #include "engine/base/parse.h"
 
+enum err job_find(struct call *c, const char *job_id, struct job_view *ret)
+{
+	int64_t id;
+	enum err e;
+
+	if (!id_parse(ID_JOB, job_id, &id, NULL))
+		return fail_param(c->error, ERR_JOB_ID, NULL);
+	e = store_job_get(c->db, c->account_id, id, ret);
+	return e == ERR_NOT_FOUND ? fail_param(c->error, ERR_JOB_ID, NULL) : e;
+}
+
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq)
 {
 	char *id = arena_alloc(a, ID_LEN + 1);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How ids, times and pages look in answers; for the handlers of all actions. */
+/* What the handlers of all actions share: finding a job by its id, and how ids, times and pages look in answers. */
 #ifndef API_ACTIONS_SHOW_H
 #define API_ACTIONS_SHOW_H
 
 #include "api/action.h"
 #include "engine/ids.h"
+#include "storage/job.h"
+
+/* The job of this JobId and of the caller's account; else ERR_JOB_ID. */
+enum err job_find(struct call *c, const char *job_id, struct job_view *ret) MUST_USE;
 
 /* The vendor-shaped id of a key, in the arena. */
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq);

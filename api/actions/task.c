@@ -146,15 +146,8 @@ static enum err list_run(struct call *c, const void *in_, void *out)
 	const struct list_in *in = in_;
 	enum task_state state = in->status ? task_state_parse(in->status) : TASK_NONE;
 	struct job_view v;
-	int64_t id;
-	enum err e;
 
-	if (!id_parse(ID_JOB, in->job_id, &id, NULL))
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	e = store_job_get(c->db, c->account_id, id, &v);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(c->error, ERR_JOB_ID, NULL);
-	TRY(e);
+	TRY(job_find(c, in->job_id, &v));
 	return in->names.n > 0 ? list_named(c, in, &v, state, out) : list_page(c, in, &v, state, out);
 }
 

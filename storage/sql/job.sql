@@ -131,36 +131,13 @@ update firmware set status = 2, modified_ms = $2::bigint where id = $1::bigint;
 -- name: job_get
 -- in: bigint bigint
 -- out: id account_id product_id firmware_id kind target_selection src_versions gray_milli gray_text dynamic_mode schedule_ms finish_ms retry_interval retry_count timeout_min created_max overwrite_mode need_push need_confirm download_mqtt multi_module tag_keys tag_values created_ms modified_ms status max_per_minute started_ms ended_ms product_key product_name firmware_name dest_version module group_id group_name
-select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selection, j.src_versions, j.gray_milli,
-       j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
-       j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
-       j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
-       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
-       f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
-from job j
-join job_run r on r.job_id = j.id
-join product p on p.id = j.product_id
-join firmware f on f.id = j.firmware_id
-left join device_group g on g.id = j.group_id
-where j.id = $1::bigint and j.account_id = $2::bigint;
+select * from job_shown where id = $1::bigint and account_id = $2::bigint;
 
 -- name: job_page
 -- in: bigint bigint bigint
 -- out: id account_id product_id firmware_id kind target_selection src_versions gray_milli gray_text dynamic_mode schedule_ms finish_ms retry_interval retry_count timeout_min created_max overwrite_mode need_push need_confirm download_mqtt multi_module tag_keys tag_values created_ms modified_ms status max_per_minute started_ms ended_ms product_key product_name firmware_name dest_version module group_id group_name
--- The columns are those of job_get.
-select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selection, j.src_versions, j.gray_milli,
-       j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
-       j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
-       j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
-       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
-       f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
-from job j
-join job_run r on r.job_id = j.id
-join product p on p.id = j.product_id
-join firmware f on f.id = j.firmware_id
-left join device_group g on g.id = j.group_id
-where j.firmware_id = $1::bigint
-order by j.id desc offset $2::bigint limit $3::bigint;
+select * from job_shown where firmware_id = $1::bigint
+order by id desc offset $2::bigint limit $3::bigint;
 
 -- name: job_count
 -- in: bigint
