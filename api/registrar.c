@@ -5,10 +5,9 @@
 #include "api/api.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/base/queue.h"
+#include "engine/base/waker.h"
 #include "storage/apply.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #define CHUNK 500
@@ -20,10 +19,9 @@
 #define STATEMENT_MS 30000
 
 struct registrar {
+	struct waker waker;
 	const struct api_env *env;
 	struct db *db;
-	struct queue *wake; /* holds at most one word to wake up; closed when the end is wanted */
-	pthread_t thread;
 };
 
 /* One chunk of one order; *ret_found says whether there was one. */
@@ -69,10 +67,10 @@ static void *run(void *arg)
 {
 	struct registrar *r = arg;
 	struct arena arena;
+	int pause;
 
 	arena_init(&arena);
-	while (!queue_closed(r->wake)) {
-		int pause = RETRY_MS;
+	do {
 		struct error e;
 
 		error_init(&e, &arena);
@@ -82,14 +80,12 @@ static void *run(void *arg)
 				    LSTR("message", error_text(&e)));
 		db_rollback(r->db);
 		arena_reset(&arena);
-		if (pause > 0)
-			(void)queue_pop(r->wake, pause);
-	}
+	} while (waker_wait(&r->waker, pause));
 	arena_free(&arena);
 	return NULL;
 }
 
-enum err registrar_start(const struct config *c, const struct api_env *env, struct error *e,
+enum err registrar_start(const struct config *c, const struct api_env *env, struct error *e UNUSED,
 			 struct registrar **ret)
 {
 	struct db_options o = {
@@ -103,35 +99,23 @@ enum err registrar_start(const struct config *c, const struct api_env *env, stru
 	ensure(r != NULL);
 	r->env = env;
 	r->db = db_new(&o);
-	r->wake = queue_new(1);
-	if (pthread_create(&r->thread, NULL, run, r) != 0) {
-		queue_free(r->wake);
-		db_free(r->db);
-		free(r);
-		return fail(e, ERR_INTERNAL, "no thread for batch registrations");
-	}
+	waker_start(&r->waker, run, r);
 	*ret = r;
 	return OK;
 }
 
 void registrar_wake(void *registrar)
 {
-	static char word;
 	struct registrar *r = registrar;
 
-	if (!queue_push(r->wake, &word))
-		return; /* it is awake, or about to end */
+	waker_wake(&r->waker);
 }
 
 void registrar_stop(struct registrar *r)
 {
 	if (!r)
 		return;
-	queue_close(r->wake);
-	(void)pthread_join(r->thread, NULL);
-	while (queue_pop(r->wake, 0))
-		;
-	queue_free(r->wake);
+	waker_stop(&r->waker);
 	db_free(r->db);
 	free(r);
 }
