@@ -158,7 +158,13 @@ async function watch(name, jobId) {
       shown = Date.now();
     }
     if (over) return tasksByState(jobId);
-    if (Date.now() - started > DEADLINE_MS) throw new Error(`job ${name} is ${info.jobStatus} after ${DEADLINE_MS / 1000} s`);
+    if (Date.now() - started > DEADLINE_MS) {
+      const open = [];
+      for (const taskStatus of STATES.filter((s) => !ENDED.includes(s) && states[s]))
+        open.push(...((await call('ListOTATaskByJob', { jobId, taskStatus, pageSize: 5, currentPage: 1 })).data?.simpleOTATaskInfo ?? [])
+          .map((t) => `${t.deviceName} ${t.taskStatus} ${t.progress} ${t.srcVersion} ${t.taskDesc ?? ''}`));
+      throw new Error(`job ${name.trim()} is ${info.jobStatus} after ${DEADLINE_MS / 1000} s; open: ${open.join('; ')}`);
+    }
     await sleep(250);
   }
 }

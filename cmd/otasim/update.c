@@ -10,7 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define THIRD_VERSION "0.0.0-third"
+/* Neither the old nor the new one, also when a job after this one takes it for the old one. */
+#define THIRD_VERSION "0.0.0-third.%lld"
 
 /* ---- reports ---- */
 
@@ -99,9 +100,9 @@ static void play_failure(struct device *d, const char *kind, size_t len)
 		d->done = true;
 		d->update = UPDATE_STALLED;
 	} else if (strncmp(kind, "version", len) == 0) {
-		(void)snprintf(d->version, sizeof d->version, "%s", THIRD_VERSION);
 		d->sim->stats.failures++;
 		d->failed_pushes++;
+		(void)snprintf(d->version, sizeof d->version, THIRD_VERSION, (long long)d->failed_pushes);
 		update_inform(d);
 		update_end(d);
 	} else if (parse_i64n(kind, len, -4, -1, &step)) {
