@@ -214,7 +214,7 @@ struct credentials *credentials_start(const struct credentials_options *o)
 {
 	struct credentials *c = calloc(1, sizeof *c);
 	struct db_options db = { .conninfo = o->config->database, .statement_ms = (int)o->config->database_timeout_ms,
-				 .connect_ms = 5000, .name = "otad credentials" };
+				 .connect_ms = 5000, .name = "otad credentials", .pin_plans = true };
 
 	ensure(c != NULL);
 	c->opt = *o;

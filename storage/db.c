@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The server ends a statement at its deadline; when it does not answer even then, it is frozen or gone. */
+#define FROZEN_MS 1000
 #define ARRAY_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
 struct db {
@@ -24,6 +26,7 @@ struct db {
 	struct arena *arena;
 	struct error *error;
 	int deadline_ms;
+	int server_deadline_ms; /* statement_timeout as it is set; 0: not yet */
 	bool in_txn, prepared, checked;
 	int64_t touched;
 	char constraint[64];
@@ -54,6 +57,7 @@ static void drop(struct db *db)
 	db->conn = NULL;
 	db->in_txn = false;
 	db->prepared = false;
+	db->server_deadline_ms = 0;
 }
 
 void db_free(struct db *db)
@@ -171,7 +175,7 @@ static enum err refused(struct db *db, const char *what, const PGresult *r)
 /* Collects the answer to what was sent: the last result, or an error. Owns nothing on failure. */
 static enum err collect(struct db *db, const char *what, PGresult **ret)
 {
-	int64_t until = clock_boot_ms() + db->deadline_ms;
+	int64_t until = clock_boot_ms() + db->deadline_ms + FROZEN_MS;
 	PGresult *last = NULL, *r;
 	ExecStatusType st;
 	enum err e;
@@ -294,10 +298,16 @@ static enum err prepare_all(struct db *db)
 static enum err connect_now(struct db *db)
 {
 	int64_t until = clock_boot_ms() + db->opt.connect_ms;
+	/* A process that is frozen in a transaction must not hold its locks for ever; a backend whose client is
+	 * gone must not go on. */
+	static const char limits[] = "-c idle_in_transaction_session_timeout=15s -c client_connection_check_interval=1s";
+	static const char pinned[] = "-c idle_in_transaction_session_timeout=15s -c client_connection_check_interval=1s "
+				     "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
+				     "-c plan_cache_mode=force_generic_plan";
 	const char *keys[] = { "dbname",          "application_name",      "options", "client_encoding", "keepalives_idle",
 			       "tcp_user_timeout", "target_session_attrs", NULL };
 	const char *values[] = { db->conninfo, db->name,
-				 db->opt.pin_plans ? "-c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan" : "",
+				 db->opt.pin_plans ? pinned : limits,
 				 "UTF8", "5", "10000", "read-write", NULL };
 	PostgresPollingStatusType p = PGRES_POLLING_WRITING;
 
@@ -327,18 +337,23 @@ enum err db_connect(struct db *db)
 }
 
 /* Statements are prepared at the first use after connecting, so that migrations can run on a connection
- * whose tables do not exist yet. */
+ * whose tables do not exist yet. The server's own limit follows the deadline, outside transactions: inside, a
+ * rollback would undo the setting. */
 static enum err ready(struct db *db)
 {
-	if (db->conn && PQstatus(db->conn) == CONNECTION_OK && db->prepared)
-		return OK;
-	if (db->in_txn) {
+	if (db->in_txn && (!db->conn || PQstatus(db->conn) != CONNECTION_OK)) {
 		drop(db);
 		return fail(db->error, ERR_DB_CONNECTION, "the connection was lost inside a transaction");
 	}
 	TRY(db_connect(db));
-	TRY(prepare_all(db));
+	if (!db->prepared)
+		TRY(prepare_all(db));
 	db->prepared = true;
+	if (!db->in_txn && db->server_deadline_ms != db->deadline_ms) {
+		TRY(simple(db, "deadline",
+			   arena_printf(db->arena, "set statement_timeout = %d", db->deadline_ms)));
+		db->server_deadline_ms = db->deadline_ms;
+	}
 	return OK;
 }
 
