@@ -22,17 +22,18 @@ begin
 	return true;
 end $$;
 
--- Drops the partitions of `parent` that end at or before cutoff; their names end with their start as `pattern`.
+-- Drops the partitions of `parent` that end at or before cutoff. Their names end with their start as `pattern`, so
+-- names compare as times do; the default partition sorts behind all of them.
 create function partition_drop(parent text, pattern text, width interval, cutoff timestamptz) returns int
 language plpgsql set timezone = 'UTC' as $$
 declare
+	last text := parent || '_' || to_char(cutoff - width, pattern);
 	part text;
 	n int := 0;
 begin
 	for part in
 		select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-		where i.inhparent = parent::regclass and c.relname <> parent || '_rest'
-		  and to_timestamp(substr(c.relname, length(parent) + 2), pattern) + width <= cutoff
+		where i.inhparent = parent::regclass and c.relname <= last
 		order by c.relname
 	loop
 		execute format('drop table %I', part);

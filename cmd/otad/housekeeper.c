@@ -24,8 +24,8 @@ static enum err round_run(struct housekeeper *h)
 	int64_t changed = 0, deleted = 0;
 
 	db_set_deadline(h->db, (int)config_now()->database_timeout_ms);
-	TRY(store_partitions_maintain(h->db, clock_now(), config_now()->event_days, &changed));
 	TRY(store_sweep(h->db, h->store, clock_now(), &deleted));
+	TRY(store_partitions_maintain(h->db, clock_now(), config_now()->event_days, &changed));
 	log_event(EV_HOUSEKEEPING, LINT("partitions", changed), LINT("uploads", deleted));
 	return OK;
 }
