@@ -114,7 +114,8 @@ static void tree_release(void *p)
 	yajl_tree_free(p);
 }
 
-/* Copies text without commas that stand before a closing bracket; false when it nests too deep. */
+/* Copies text without commas that stand before a closing bracket; false when it nests too deep, or when a string
+ * has a NUL, which would cut it short. */
 static bool prepare(const char *text, size_t len, bool lenient, char *out)
 {
 	int depth = 0;
@@ -125,6 +126,8 @@ static bool prepare(const char *text, size_t len, bool lenient, char *out)
 
 		if (in_string) {
 			if (c == '\\' && i + 1 < len) {
+				if (len - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+					return false;
 				*out++ = c;
 				c = text[++i];
 			} else if (c == '"') {
