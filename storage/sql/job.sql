@@ -171,13 +171,13 @@ insert into job_order (job_id, no, state_mask, reason, at_ms) select $1, order_n
 -- name: job_end_planned
 -- in: bigint bigint
 -- out: 
--- A job that has not started is canceled as a whole; what is not made yet is never made.
+-- A job that has not started is canceled as a whole; what is not made yet is made CANCELED.
 with run as (
-	update job_run set status = 4, making = 3, ended_ms = $2::bigint, modified_ms = $2
+	update job_run set status = 4, ended_ms = $2::bigint, modified_ms = $2
 	where job_id = $1::bigint and status = 1
-	returning job_id
+	returning job_id, making
 )
-delete from live_job l using run where l.job_id = run.job_id;
+delete from live_job l using run where l.job_id = run.job_id and run.making = 3;
 
 -- name: job_in_flight
 -- in: bigint

@@ -203,12 +203,17 @@ returning t.seq;
 -- name: making_made
 -- in: bigint int int int int int bool bigint
 -- out:
--- Tasks up to $2 exist now: $3 in CONFIRM, $4 QUEUED, $5 FAILED, $6 CANCELED; $7: these were the last.
-update job_run set made_seq = $2::int, n_confirm = n_confirm + $3::int, n_queued = n_queued + $4::int,
-	n_failed = n_failed + $5::int, n_canceled = n_canceled + $6::int,
-	making = case when $7::bool then 3 else making end,
-	next_seq = case when $7::bool then $2::int + 1 else next_seq end, modified_ms = $8::bigint
-where job_id = $1::bigint;
+-- Tasks up to $2 exist now: $3 in CONFIRM, $4 QUEUED, $5 FAILED, $6 CANCELED; $7: these were the last. A job that
+-- was canceled before its start is over then.
+with run as (
+	update job_run set made_seq = $2::int, n_confirm = n_confirm + $3::int, n_queued = n_queued + $4::int,
+		n_failed = n_failed + $5::int, n_canceled = n_canceled + $6::int,
+		making = case when $7::bool then 3 else making end,
+		next_seq = case when $7::bool then $2::int + 1 else next_seq end, modified_ms = $8::bigint
+	where job_id = $1::bigint
+	returning job_id, making, status
+)
+delete from live_job l using run where l.job_id = run.job_id and run.making = 3 and run.status > 2;
 
 -- name: making_events
 -- in: bigint bigint[] int[] int[] int[] int[] int[] text[]

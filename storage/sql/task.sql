@@ -15,14 +15,23 @@ order by t.seq;
 -- name: task_page_state
 -- in: bigint bigint bigint int
 -- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
--- Walks the job in order of seq until the page is full; the caller asks for no more than there are.
-select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id,
-       coalesce(d.name, x.name) as device_name, t.created_ms, t.modified_ms
-from (
-	select * from task_now
-	where job_id = $1::bigint and state = $4::int
+-- Walks the job in order of seq until the page is full; the caller asks for no more than there are. What task_now
+-- says, with the job's orders read once and not per row.
+with o as materialized (
+	select no, state_mask, reason, at_ms from job_order where job_id = $1::bigint
+), t as (
+	select * from (
+		select t.*, (select min(o.no) from o where o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1) as by
+		from task t
+		where t.job_id = $1 and t.seq <= (select made_seq from job_run where job_id = $1)
+	) t
+	where case when by is null then state else 7 end = $4::int
 	order by seq offset $2::bigint limit $3::bigint
-) t
+)
+select t.seq, $4::smallint as state, coalesce(o.reason, t.task_desc) as task_desc, t.progress, t.src_version,
+       t.device_id, coalesce(d.name, x.name) as device_name, t.created_ms, coalesce(o.at_ms, t.modified_ms) as modified_ms
+from t
+left join o on o.no = t.by
 left join device d on d.id = t.device_id
 left join device_deleted x on x.device_id = t.device_id
 order by t.seq;
