@@ -91,6 +91,9 @@ static enum err entries_collect(const struct field *f, const char *at, const str
 	for (size_t i = 0; i < n; i++) {
 		const char *rest = NULL;
 
+		/* SrcVersion=1 instead of SrcVersion.1=1: ignoring it would widen a job */
+		if (strcmp(params[i].name, f->name) == 0 && params[i].value[0] != '\0')
+			return refuse(e, ERR_INVALID_PARAM, at, f->name);
 		if (!in_list(f, f->name, params[i].name, &rest) &&
 		    !in_list(f, f->alias, params[i].name, &rest))
 			continue;
