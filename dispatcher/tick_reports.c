@@ -215,7 +215,8 @@ size_t versions_folded(struct work *w, struct tick_version *out)
 
 		if (!last || last->device_id != v[i]->device_id || strcmp(last->module, v[i]->module) != 0)
 			out[n++] = *v[i];
-		else if (strcmp(last->version, v[i]->version) != 0)
+		else if (strcmp(last->version, v[i]->version) != 0 &&
+			 strcmp(v[i]->version, VERSION_PLACEHOLDER) != 0)
 			*last = *v[i];
 	}
 	return n;

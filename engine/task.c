@@ -163,6 +163,8 @@ static void on_version(struct task *t, const struct job_rules *r, const struct t
 		move(t, o, TASK_SUCCEEDED, WHY_SUCCESS, NULL);
 		return;
 	}
+	if (same(e->version, VERSION_PLACEHOLDER))
+		return;
 	if (same(e->version, t->src_version)) {
 		if (t->verdict_ms) { /* the last report of the window decides */
 			t->verdict_ms = 0;
@@ -195,7 +197,7 @@ static void on_verdict(struct task *t, const struct job_rules *r, const struct t
 	o->changed = true;
 	if (!version)
 		return;
-	if (!t->src_version) { /* never reported before: this is what it had (api §10.7) */
+	if (!t->src_version || same(t->src_version, VERSION_PLACEHOLDER)) { /* never reported before: this is what it had (api §10.7) */
 		t->src_version = version;
 		return;
 	}

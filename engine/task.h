@@ -28,8 +28,11 @@ const char *event_why_name(enum event_why w);
 #define TASK_MASK_UNFINISHED \
 	(TASK_BIT(TASK_CONFIRM) | TASK_BIT(TASK_QUEUED) | TASK_BIT(TASK_NOTIFIED) | TASK_BIT(TASK_IN_PROGRESS))
 
-/* A third version is judged so long after its report: one SDK sends a placeholder first (device §0.5). */
+/* A third version is judged so long after its report, by the last one within that time. */
 #define VERDICT_DELAY_MS 5000
+/* What C Link SDK 3.2 reports by itself whenever it starts (device §0.5). It says nothing about the device: it is
+ * recorded only while no other version is known, and moves no task but one that brings this very version. */
+#define VERSION_PLACEHOLDER "app-1.0.0-20180101.1000"
 /* After the broker connection came back, the broker sends thousands of messages again (design §6). */
 #define REDELIVERY_MS 10000
 #define NEVER INT64_MAX

@@ -127,7 +127,7 @@ struct tick_version {
 	const char *module, *version;
 	utc_ms reported_ms;
 };
-/* One row per device and module. */
+/* One row per device and module. VERSION_PLACEHOLDER replaces no other version. */
 enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms now) MUST_USE;
 struct tick_session {
 	int64_t device_id;

@@ -149,16 +149,17 @@ from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[
 	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
 
 -- name: tick_versions
--- in: bigint[] text[] text[] bigint[] bigint
+-- in: bigint[] text[] text[] bigint[] bigint text
 -- out:
--- A version is written only when it differs from the stored one; devices that are gone are left out.
+-- A version is written only when it differs from the stored one, $6 only where there is none; devices that are
+-- gone are left out.
 insert into device_module as m (device_id, module, version, reported_ms, modified_ms)
 select d.id, u.module, u.version, u.reported_ms, $5::bigint
 from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) as u(device_id, module, version, reported_ms)
 join device d on d.id = u.device_id
 on conflict (device_id, module) do update
 set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms, modified_ms = excluded.modified_ms
-where m.version <> excluded.version;
+where m.version <> excluded.version and excluded.version <> $6::text;
 
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]

@@ -80,23 +80,26 @@ def test_negative_step_fails_with_the_devices_words(api, fleet, step):
     api.wait_job(job, "COMPLETED")
 
 
-def test_third_version_fails_after_the_placeholder_has_had_its_time(api, fleet):
-    f = fleet(2, "1.0.0")
+def test_third_version_fails_but_neither_the_sdks_placeholder_nor_one_taken_back(api, fleet):
+    f = fleet(3, "1.0.0")
     job = api.job(api.firmware(f.pk))
     for d in f.devices:
         d.wait_push()
         d.progress(10)
     for row in f.rows:
         api.wait_task(job, row, "IN_PROGRESS")
-    placeholder, stranger = f.devices
+    placeholder, corrected, stranger = f.devices
     placeholder.inform("app-1.0.0-20180101.1000")
-    placeholder.inform("1.0.0")
+    corrected.inform("1.0.7")
+    corrected.inform("1.0.0")
     stranger.inform("1.0.7")
-    t = api.wait_task(job, f.rows[1], "FAILED", 12)
+    t = api.wait_task(job, f.rows[2], "FAILED", 12)
     assert t["TaskDesc"] == "report version is not conform"
-    assert api.task(job, f.rows[0])["TaskStatus"] == "IN_PROGRESS"
-    placeholder.inform("2.0.0")
-    api.wait_task(job, f.rows[0], "SUCCEEDED")
+    for d in (placeholder, corrected):
+        assert api.task(job, d.name)["TaskStatus"] == "IN_PROGRESS"
+        assert api.version_of(f.pk, d.name) == "1.0.0"
+        d.inform("2.0.0")
+        api.wait_task(job, d.name, "SUCCEEDED")
 
 
 def test_nonsense_changes_nothing_and_is_counted(stack, api, fleet):

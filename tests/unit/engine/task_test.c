@@ -157,7 +157,7 @@ static void third_version_is_judged_by_the_last_report(void)
 {
 	struct task t = task_in(TASK_IN_PROGRESS);
 
-	CHECK_INT(version(&t, &plain, 10000, "app-1.0.0-20180101.1000").arm_verdict_ms, 15000);
+	CHECK_INT(version(&t, &plain, 10000, "1.7").arm_verdict_ms, 15000);
 	CHECK(version(&t, &plain, 10200, "1.0.0").changed); /* the real one: forgotten */
 	CHECK(!timer(&t, &plain, 15000, TIMER_VERDICT).changed);
 	CHECK_INT(t.state, TASK_IN_PROGRESS);
@@ -167,27 +167,36 @@ static void third_version_is_judged_by_the_last_report(void)
 	CHECK_STR(t.task_desc, "report version is not conform");
 }
 
-static void placeholder_then_destination_succeeds(void)
+static void placeholder_moves_nothing(void)
 {
-	struct task t = task_in(TASK_IN_PROGRESS);
+	struct task t = task_in(TASK_IN_PROGRESS), waiting = task_in(TASK_NOTIFIED);
+	struct job_rules to_it = plain;
 
-	version(&t, &plain, 10000, "app-1.0.0-20180101.1000");
+	CHECK(!version(&t, &plain, 10000, VERSION_PLACEHOLDER).changed);
+	CHECK_INT(version(&t, &plain, 10100, "1.7").arm_verdict_ms, 15100);
+	CHECK(!version(&t, &plain, 10200, VERSION_PLACEHOLDER).changed); /* not the last word on the version */
 	CHECK(version(&t, &plain, 10300, "2.0.0").ended);
 	CHECK_INT(t.state, TASK_SUCCEEDED);
 	CHECK_INT(t.progress, 100);
 	CHECK_INT(t.verdict_ms, 0);
+	CHECK(!version(&waiting, &plain, 10000, VERSION_PLACEHOLDER).changed);
+	to_it.dest_version = VERSION_PLACEHOLDER;
+	CHECK(version(&waiting, &to_it, 10000, VERSION_PLACEHOLDER).ended);
 }
 
 static void unknown_source_is_adopted(void)
 {
-	struct task t = task_in(TASK_IN_PROGRESS);
+	static const char *const unknown[] = { NULL, VERSION_PLACEHOLDER };
 
-	t.src_version = NULL;
-	version(&t, &plain, 10000, "app-1.0.0-20180101.1000");
-	version(&t, &plain, 10300, "0.9");
-	timer(&t, &plain, 15000, TIMER_VERDICT);
-	CHECK_INT(t.state, TASK_IN_PROGRESS);
-	CHECK_STR(t.src_version, "0.9");
+	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
+		struct task t = task_in(TASK_IN_PROGRESS);
+
+		t.src_version = unknown[i];
+		version(&t, &plain, 10000, "0.9");
+		timer(&t, &plain, 15000, TIMER_VERDICT);
+		CHECK_INT(t.state, TASK_IN_PROGRESS);
+		CHECK_STR(t.src_version, "0.9");
+	}
 }
 
 static void waiting_tasks_follow_the_version(void)
@@ -263,7 +272,7 @@ TESTS("engine/task", { "every_state_and_event", every_state_and_event },
       { "retries_count_once_per_push", retries_count_once_per_push },
       { "redelivered_failure_is_not_counted_twice", redelivered_failure_is_not_counted_twice },
       { "third_version_is_judged_by_the_last_report", third_version_is_judged_by_the_last_report },
-      { "placeholder_then_destination_succeeds", placeholder_then_destination_succeeds },
+      { "placeholder_moves_nothing", placeholder_moves_nothing },
       { "unknown_source_is_adopted", unknown_source_is_adopted },
       { "waiting_tasks_follow_the_version", waiting_tasks_follow_the_version },
       { "due_once_per_connection", due_once_per_connection },
