@@ -94,6 +94,8 @@ create table device (
 	disabled   boolean not null default false,
 	apply_id   bigint,               -- the batch registration that made it
 	created_ms bigint not null,
+	modified_ms bigint,              -- last change of nickname or disabled; null: none yet
+	status_ms  bigint,               -- when it was last disabled or enabled; null: never
 	unique (product_id, name)
 );
 create index device_by_apply on device (apply_id, id) where apply_id is not null;

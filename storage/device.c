@@ -180,7 +180,8 @@ enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64
 	return OK;
 }
 
-enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, int64_t *ret_change_id)
+enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, utc_ms now,
+			      int64_t *ret_change_id)
 {
 	struct rows *r = NULL;
 	struct args a;
@@ -188,6 +189,7 @@ enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, i
 	args_init(&a, db);
 	arg_int(&a, device_id);
 	arg_bool(&a, disabled);
+	arg_int(&a, now);
 	TRY(db_run(db, S_device_set_disabled, &a, &r));
 	*ret_change_id = rows_count(r) > 0 ? row_int(r, 0, C_device_set_disabled_change_id) : 0;
 	return OK;

@@ -57,7 +57,8 @@ struct device_detail {
 	const char *ip;	      /* of the last connection, or NULL */
 	bool disabled, online;
 	utc_ms created_ms;
-	utc_ms active_ms, online_ms, changed_ms; /* 0: has never connected */
+	utc_ms active_ms, online_ms; /* 0: has never connected */
+	utc_ms changed_ms; /* last change of the status; 0: none since it was registered */
 };
 enum err store_device_detail(struct db *db, const struct seal_key *master, const struct device_ref *d,
 			     struct device_detail *ret) MUST_USE;
@@ -67,8 +68,9 @@ const char *device_status(const struct device_detail *d);
 /* ERR_DEVICE_NOT_FOUND when it is gone already. The caller has cancelled its tasks before
  * (store_task_cancel_of_device). */
 enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64_t *ret_change_id) MUST_USE;
-/* *ret_change_id is 0 when nothing had to be changed. */
-enum err store_device_disable(struct db *db, int64_t device_id, bool disabled,
+/* A disabled device may not log in; its data and its tasks stay. *ret_change_id is 0 when nothing had to be
+ * changed. */
+enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, utc_ms now,
 			      int64_t *ret_change_id) MUST_USE;
 
 /* How many of these changes the broker has not acknowledged yet. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice (api §8.6, 8.9, 8.12). */
-#include "storage/device.h"
+/* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice, DisableThing, EnableThing (api §8.6, 8.9,
+ * 8.12, 8.16). */
+#include "api/actions/device_in.h"
 #include "api/credential_wait.h"
 #include "engine/base/parse.h"
 #include "engine/ids.h"
@@ -137,19 +138,6 @@ const struct action action_RegisterDevice = {
 
 /* ---- QueryDeviceDetail --------------------------------------------------------------------------------- */
 
-struct address_in {
-	const char *iot_id, *product_key, *name;
-};
-
-static const struct field address_in[] = {
-	STR(struct address_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.",
-	    .flags = OPTIONAL),
-	STR(struct address_in, product_key, "ProductKey", "Product of the device, together with DeviceName.",
-	    .flags = OPTIONAL),
-	STR(struct address_in, name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
-	FIELD_END
-};
-
 struct detail_data {
 	const char *iot_id, *product_key, *product_name, *name, *nickname, *secret, *status, *version,
 		*region, *ip;
@@ -205,13 +193,13 @@ static void put_times(struct arena *a, utc_ms t, const char **ret_gmt, const cha
 
 static enum err detail_run(struct call *c, const void *in_, void *out_)
 {
-	const struct address_in *in = in_;
+	const struct device_in *in = in_;
 	struct data_out *out = out_;
 	struct detail_data *data = ARENA_NEW(c->arena, struct detail_data);
 	struct device_detail d;
 	struct device_ref ref;
 
-	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->name, &ref));
+	TRY(device_find(c, &in->at, &ref));
 	TRY(store_device_detail(c->db, c->env->master, &ref, &d));
 	data->iot_id = iot_id(c->arena, ref.id);
 	data->product_key = ref.product_key;
@@ -233,10 +221,6 @@ static enum err detail_run(struct call *c, const void *in_, void *out_)
 	return OK;
 }
 
-static const enum err address_fails[] = {
-	ERR_NULL_PRODUCT_KEY, ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND, OK,
-};
-
 const struct action action_QueryDeviceDetail = {
 	.name = "QueryDeviceDetail",
 	.effect = READS,
@@ -244,12 +228,12 @@ const struct action action_QueryDeviceDetail = {
 	.qps = 50,
 	.methods = "GET POST",
 	.doc = "Shows a device: secret, status, version, times.",
-	.in = address_in,
+	.in = device_in,
 	.out = detail_out,
-	.in_size = sizeof(struct address_in),
+	.in_size = sizeof(struct device_in),
 	.out_size = sizeof(struct data_out),
 	.run = detail_run,
-	.fails = address_fails,
+	.fails = device_fails,
 };
 
 /* ---- DeleteDevice -------------------------------------------------------------------------------------- */
@@ -261,12 +245,12 @@ static const struct field no_out[] = { FIELD_END };
 
 static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 {
-	const struct address_in *in = in_;
+	const struct device_in *in = in_;
 	struct device_ref ref;
 	int64_t change_id = 0;
 
-	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->name, &ref));
-	c->audit_target = arena_printf(c->arena, "%s/%s", ref.product_key, ref.name);
+	TRY(device_find(c, &in->at, &ref));
+	c->audit_target = device_target(c->arena, &ref);
 	TRY(store_task_cancel_of_device(c->db, ref.id, c->now));
 	TRY(store_device_delete(c->db, ref.id, c->now, &change_id));
 	credential_wait(c, change_id);
@@ -280,10 +264,67 @@ const struct action action_DeleteDevice = {
 	.qps = 50,
 	.methods = "GET POST",
 	.doc = "Deletes a device: it is disconnected and refused, its unfinished update task is cancelled.",
-	.in = address_in,
+	.in = device_in,
 	.out = no_out,
-	.in_size = sizeof(struct address_in),
+	.in_size = sizeof(struct device_in),
 	.out_size = sizeof(struct nothing),
 	.run = delete_run,
-	.fails = address_fails,
+	.fails = device_fails,
+};
+
+/* ---- DisableThing, EnableThing ------------------------------------------------------------------------- */
+
+/* Its unfinished tasks wait for it: it is offline until it may log in again. */
+static enum err set_disabled(struct call *c, const struct device_in *in, bool disabled)
+{
+	struct device_ref ref;
+	int64_t change_id = 0;
+
+	TRY(device_find(c, &in->at, &ref));
+	c->audit_target = device_target(c->arena, &ref);
+	TRY(store_device_disable(c->db, ref.id, disabled, c->now, &change_id));
+	if (change_id != 0)
+		credential_wait(c, change_id);
+	return OK;
+}
+
+static enum err disable_run(struct call *c, const void *in, void *out UNUSED)
+{
+	return set_disabled(c, in, true);
+}
+
+static enum err enable_run(struct call *c, const void *in, void *out UNUSED)
+{
+	return set_disabled(c, in, false);
+}
+
+const struct action action_DisableThing = {
+	.name = "DisableThing",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 500,
+	.methods = "GET POST",
+	.doc = "Disables a device: it is disconnected and refused, gets no new update task, and keeps its data and its "
+	       "unfinished tasks, which go on when it is enabled again.",
+	.in = device_in,
+	.out = no_out,
+	.in_size = sizeof(struct device_in),
+	.out_size = sizeof(struct nothing),
+	.run = disable_run,
+	.fails = device_fails,
+};
+
+const struct action action_EnableThing = {
+	.name = "EnableThing",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 500,
+	.methods = "GET POST",
+	.doc = "Enables a device again; it can log in from the moment of the answer.",
+	.in = device_in,
+	.out = no_out,
+	.in_size = sizeof(struct device_in),
+	.out_size = sizeof(struct nothing),
+	.run = enable_run,
+	.fails = device_fails,
 };

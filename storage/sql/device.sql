@@ -59,7 +59,7 @@ where p.product_key = $2::text and p.account_id = $1::bigint and d.name = $3::te
 -- in: bigint
 -- out: nickname secret disabled created_ms product_name node_type version online ip active_ms online_ms changed_ms
 select d.nickname, d.secret, d.disabled, d.created_ms, p.name as product_name, p.node_type, m.version,
-	s.online, s.ip, s.active_ms, s.online_ms, s.changed_ms
+	s.online, s.ip, s.active_ms, s.online_ms, greatest(s.changed_ms, d.status_ms) as changed_ms
 from device d
 join product p on p.id = d.product_id
 left join device_module m on m.device_id = d.id and m.module = 'default'
@@ -87,11 +87,12 @@ select p.product_key, d.name, d.id from d join product p on p.id = d.product_id
 returning id as change_id;
 
 -- name: device_set_disabled
--- in: bigint bool
+-- in: bigint bool bigint
 -- out: change_id
 -- No row when it is so already.
 with d as (
-	update device set disabled = $2::bool where id = $1::bigint and disabled <> $2
+	update device set disabled = $2::bool, modified_ms = $3::bigint, status_ms = $3
+	where id = $1::bigint and disabled <> $2
 	returning id, product_id, name
 )
 insert into credential_change (product_key, device_name, device_id)

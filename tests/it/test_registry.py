@@ -228,7 +228,10 @@ def test_detail_follows_the_device(api, device, pk):
     assert detail()["UtcActive"] == online["UtcActive"] and detail()["FirmwareVersion"] == "1.0.7"
 
 
-@pytest.mark.parametrize("action", ["QueryDeviceDetail", "DeleteDevice"])
+BY_ADDRESS = ["QueryDeviceDetail", "DeleteDevice", "DisableThing", "EnableThing"]
+
+
+@pytest.mark.parametrize("action", BY_ADDRESS)
 @pytest.mark.parametrize("code, params", [
     ("iot.prod.NullProductKey", {}),
     ("iot.prod.NullProductKey", {"DeviceName": "abcd"}),
@@ -247,7 +250,7 @@ def test_address_refused(api, pk, action, code, params):
 def test_foreign_objects_look_absent(api, stranger, pk):
     row = api.device(pk)
     address = {"ProductKey": pk, "DeviceName": row["DeviceName"]}
-    for action in ("QueryDeviceDetail", "DeleteDevice"):
+    for action in BY_ADDRESS:
         stranger.refused(action, "iot.device.NotExistedDevice", address)
         stranger.refused(action, "iot.device.NotExistedDevice", IotId=row["IotId"])
     for action, more in (("RegisterDevice", {}), ("BatchRegisterDevice", {"Count": 1})):
@@ -301,6 +304,71 @@ def test_deletion_cancels_the_task(api, fleet):
     f.devices[1].wait_push()
     f.devices[1].upgrade(fw.version)
     api.wait_job(job, "COMPLETED")
+
+
+# ---- DisableThing, EnableThing ----
+
+def status_of(api, row):
+    return api.must("QueryDeviceDetail", IotId=row["IotId"])["Data"]["Status"]
+
+
+def changes_for(stack, row):
+    return stack.sql_one("select count(*) from credential_change where device_name = %s", row["DeviceName"])
+
+
+def test_disabled_device(api, stack, fleet, device):
+    f = fleet(2, "1.0.0")
+    row, d = f.rows[0], f.devices[0]
+    job = api.job(api.firmware(f.pk), TargetSelection="SPECIFIC", TargetDeviceName=[row["DeviceName"]])
+    api.wait_task(job, row, "NOTIFIED")
+    assert set(api.must("DisableThing", ProductKey=f.pk, DeviceName=row["DeviceName"])) == {"RequestId", "Success"}
+    answered = time.monotonic()
+    d.wait_closed(2)
+    assert d.closed_at - answered < 0.5
+    assert not can_log_in(stack.broker, row)
+    assert f.devices[1].connected
+    assert status_of(api, row) == "DISABLE"
+    wait_until(lambda: stack.sql_one("select not online from device_session s join device d on d.id = s.device_id"
+                                     " where d.name = %s", row["DeviceName"]), 10)
+    # its task waits for it, and there is no new one for it
+    assert api.task(job, row)["TaskStatus"] == "NOTIFIED"
+    other = api.job(api.firmware(f.pk, "3.0.0"))
+    wait_until(lambda: len(api.tasks(other)) == 1, 10)
+    assert api.tasks(other)[0]["DeviceName"] == f.rows[1]["DeviceName"]
+    api.must("DisableThing", IotId=row["IotId"])  # once more: nothing to do
+    assert changes_for(stack, row) == 0
+
+    api.must("EnableThing", IotId=row["IotId"])
+    assert status_of(api, row) == "OFFLINE"
+    again = device(row)  # from the moment of the answer
+    again.wait_push()
+    again.upgrade("2.0.0")
+    api.wait_task(job, row, "SUCCEEDED")
+    assert status_of(api, row) == "ONLINE"
+
+
+def test_disabled_before_it_ever_came(api, stack, pk):
+    row = api.device(pk)
+    api.must("DisableThing", IotId=row["IotId"])
+    assert status_of(api, row) == "DISABLE" and not can_log_in(stack.broker, row)
+    firmware = api.firmware(pk)
+    api.refused("CreateOTAStaticUpgradeJob", "iot.firmware.NoDeviceCanUpgrade", FirmwareId=firmware.id,
+                ProductKey=pk, TargetSelection="SPECIFIC", TargetDeviceName=[row["DeviceName"]])
+    api.must("EnableThing", IotId=row["IotId"])
+    assert status_of(api, row) == "UNACTIVE" and can_log_in(stack.broker, row)
+
+
+def test_disabled_while_the_broker_is_down(api, stack, pk):
+    row = api.device(pk)
+    stack.stop("broker")
+    try:
+        api.must("DisableThing", IotId=row["IotId"])
+    finally:
+        stack.start("broker")
+    wait_until(lambda: changes_for(stack, row) == 0, 15)
+    assert not can_log_in(stack.broker, row)
+    api.must("EnableThing", IotId=row["IotId"])
+    assert can_log_in(stack.broker, row)
 
 
 # ---- batches ----
