@@ -34,7 +34,6 @@ struct job_rules {
 	bool need_push;
 	int retry_interval_min; /* -1: no automatic retry */
 	int retry_count;
-	int timeout_min;        /* 0: no time limit */
 };
 
 enum timer_kind { TIMER_TIMEOUT = 1, TIMER_RETRY = 2, TIMER_VERDICT = 3, TIMER_JOB_START = 4, TIMER_JOB_FINISH = 5 };

@@ -146,8 +146,8 @@ static void on_progress(struct task *t, const struct job_rules *r, const struct 
 	}
 	if (before_retry_push(t, e))
 		return;
-	if (r->timeout_min > 0 && t->timeout_ms == 0) {
-		t->timeout_ms = e->at + r->timeout_min * MS_PER_MINUTE;
+	if (t->timeout_min > 0 && t->timeout_ms == 0) {
+		t->timeout_ms = e->at + t->timeout_min * MS_PER_MINUTE;
 		o->arm_timeout_ms = t->timeout_ms;
 	}
 	t->progress = e->step;

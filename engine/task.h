@@ -49,6 +49,7 @@ struct task {
 	int32_t retries;  /* used up */
 	int32_t pushes;   /* times pushed or answered; the number of the last one */
 	int32_t repushes; /* repetitions since the last progress, for the back-off */
+	int32_t timeout_min; /* its time limit, fixed when it is made; 0: none */
 	int64_t push_conn;
 	utc_ms push_ms;
 	utc_ms timeout_ms;

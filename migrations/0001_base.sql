@@ -279,6 +279,7 @@ create table task (
 	retries     smallint not null default 0,  -- used up
 	pushes      int not null default 0,       -- times pushed or answered
 	repushes    smallint not null default 0,  -- pushes since the last progress, for the back-off
+	timeout_min smallint not null default 0,  -- its time limit; 0: none
 	push_conn   bigint not null default 0,    -- connection it was last pushed to
 	push_ms     bigint not null default 0,    -- last push
 	timeout_ms  bigint,                       -- end of the time limit; null: the clock does not run

@@ -18,9 +18,9 @@ order by r.job_id limit 1;
 -- in: bigint
 -- out: chosen
 with made as (
-	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       c.version, j.created_ms, j.created_ms
+	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
 	from job j cross join job_candidate($1) c
 	where j.id = $1::bigint
 	returning 1
@@ -38,9 +38,9 @@ with ranked as (
 			c.device_id) as rank
 	from job_candidate($1) c
 ), made as (
-	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by k.device_id), k.device_id, case when j.need_confirm then 1 else 2 end,
-	       k.version, j.created_ms, j.created_ms
+	       coalesce(j.timeout_min, 0), k.version, j.created_ms, j.created_ms
 	from job j cross join ranked k
 	where j.id = $1::bigint and k.rank <= greatest(k.n * j.gray_milli / 100000, 1)
 	returning 1
@@ -52,9 +52,9 @@ select count(*) as chosen from made;
 -- out: chosen
 -- SPECIFIC: the devices that were named.
 with made as (
-	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       c.version, j.created_ms, j.created_ms
+	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
 	from job j
 	join job_target g on g.job_id = j.id
 	cross join lateral unnest(g.device_ids) as named(id)
@@ -79,9 +79,9 @@ with recursive up as (
 ), member as (
 	select distinct m.device_id from device_group_member m where m.group_id in (select id from up union select id from down)
 ), made as (
-	insert into task (job_id, seq, device_id, state, src_version, created_ms, modified_ms)
+	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       c.version, j.created_ms, j.created_ms
+	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
 	from job j
 	cross join member
 	join job_candidate($1) c on c.device_id = member.device_id

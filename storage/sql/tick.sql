@@ -14,9 +14,9 @@ order by r.job_id;
 
 -- name: tick_job
 -- in: bigint
--- out: kind product_key firmware_id module src_version dest_version type sign_method udi retry_interval retry_count timeout_min need_push download_mqtt tag_keys tag_values
+-- out: kind product_key firmware_id module src_version dest_version type sign_method udi retry_interval retry_count need_push download_mqtt tag_keys tag_values
 select j.kind, p.product_key, f.id as firmware_id, f.module, f.src_version, f.dest_version, f.type, f.sign_method, f.udi,
-       j.retry_interval, j.retry_count, j.timeout_min, j.need_push, j.download_mqtt, j.tag_keys, j.tag_values
+       j.retry_interval, j.retry_count, j.need_push, j.download_mqtt, j.tag_keys, j.tag_values
 from job j
 join product p on p.id = j.product_id
 join firmware f on f.id = j.firmware_id
@@ -84,9 +84,9 @@ select job_id, no, state_mask, reason, why, at_ms from job_order where job_id = 
 
 -- name: tick_tasks
 -- in: bigint[] int[]
--- out: job_id seq device_id state order_no progress retries pushes repushes push_conn push_ms timeout_ms retry_ms verdict_ms pending_version fail_ms fail_desc src_version task_desc modified_ms device_name
-select t.job_id, t.seq, t.device_id, t.state, t.order_no, t.progress, t.retries, t.pushes, t.repushes, t.push_conn, t.push_ms,
-       t.timeout_ms, t.retry_ms, t.verdict_ms, t.pending_version, t.fail_ms, t.fail_desc, t.src_version, t.task_desc,
+-- out: job_id seq device_id state order_no progress retries pushes repushes timeout_min push_conn push_ms timeout_ms retry_ms verdict_ms pending_version fail_ms fail_desc src_version task_desc modified_ms device_name
+select t.job_id, t.seq, t.device_id, t.state, t.order_no, t.progress, t.retries, t.pushes, t.repushes, t.timeout_min, t.push_conn,
+       t.push_ms, t.timeout_ms, t.retry_ms, t.verdict_ms, t.pending_version, t.fail_ms, t.fail_desc, t.src_version, t.task_desc,
        t.modified_ms, d.name as device_name
 from unnest($1::bigint[], $2::int[]) as u(job_id, seq)
 join task t on t.job_id = u.job_id and t.seq = u.seq

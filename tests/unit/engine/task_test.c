@@ -96,7 +96,7 @@ static void clock_starts_at_the_first_report_and_fires_once(void)
 	struct task t = task_in(TASK_NOTIFIED);
 	struct task_outcome o;
 
-	r.timeout_min = 1;
+	t.timeout_min = 1;
 	o = progress(&t, &r, 10000, 0, "");
 	CHECK_INT(o.arm_timeout_ms, 70000);
 	o = progress(&t, &r, 40000, 60, "");
@@ -116,7 +116,7 @@ static void retries_count_once_per_push(void)
 	struct job_rules r = with_retry(10, 2);
 	struct task t = task_in(TASK_NOTIFIED);
 
-	r.timeout_min = 5;
+	t.timeout_min = 5;
 	progress(&t, &r, 2000, 5, "");
 	CHECK_INT(progress(&t, &r, 3000, -1, "one").why, WHY_RETRY);
 	CHECK_INT(t.retry_ms, 3000 + 600000);
