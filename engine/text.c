@@ -9,6 +9,7 @@
 #define DEVICE_NAME_MAX 32
 #define FIRMWARE_NAME_MAX 40
 #define TAG_KEY_MAX 30
+#define ALIAS_MAX 64
 
 struct range {
 	uint32_t first, last;
@@ -103,6 +104,19 @@ bool text_is_firmware_name(const char *s)
 bool text_is_version(const char *s)
 {
 	return is_ascii_name(s, ".-_", 1, VERSION_MAX);
+}
+
+bool text_is_alias(const char *s)
+{
+	size_t count = utf8_count(s);
+	uint32_t c;
+
+	if (count < 1 || count > ALIAS_MAX)
+		return false;
+	while ((c = utf8_next(&s)) != 0)
+		if (!is_letter_or_digit(c) && c != '.' && c != '-' && c != '_' && !text_is_chinese(c))
+			return false;
+	return true;
 }
 
 bool text_is_tag_key(const char *s)

@@ -27,6 +27,8 @@ bool text_is_device_name(const char *s);
 bool text_is_firmware_name(const char *s);
 /* Version or module name: 1 to 64 letters, digits and . - _ */
 bool text_is_version(const char *s);
+/* Alias of a module: 1 to 64 of Chinese, letters, digits and . - _ */
+bool text_is_alias(const char *s);
 /* Key of a batch tag: 1 to 30 letters, digits and . */
 bool text_is_tag_key(const char *s);
 /* Nothing but blanks. */

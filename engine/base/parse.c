@@ -138,6 +138,12 @@ void format_utc_ms(utc_ms t, char out[UTC_TEXT_LEN])
 	out[UTC_TEXT_LEN - 1] = '\0';
 }
 
+void format_utc_minute(utc_ms t, char out[UTC_TEXT_LEN])
+{
+	format_utc_ms(t, out);
+	memcpy(out + sizeof "2020-10-13T09:46" - 1, "Z", 2);
+}
+
 void format_gmt_local(utc_ms t, char out[20])
 {
 	struct civil c = civil_of(t + 8 * MS_PER_HOUR);

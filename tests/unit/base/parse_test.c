@@ -102,6 +102,8 @@ static void time_texts(void)
 
 	format_utc_ms(1572848539566, utc);
 	CHECK_STR(utc, "2019-11-04T06:22:19.566Z");
+	format_utc_minute(1572848539566, utc);
+	CHECK_STR(utc, "2019-11-04T06:22Z");
 	format_gmt_local(1533523670000, local);
 	CHECK_STR(local, "2018-08-06 10:47:50");
 	format_utc_ms(-1, utc);

@@ -81,6 +81,12 @@ static void versions_and_tags(void)
 	CHECK(!text_is_version("1:0"));
 	CHECK(text_is_version(times("1", 64)));
 	CHECK(!text_is_version(times("1", 65)));
+	CHECK(text_is_alias("Scanner-2.v_1"));
+	CHECK(text_is_alias(times("水", 64)));
+	CHECK(!text_is_alias(times("水", 65)));
+	CHECK(!text_is_alias(""));
+	CHECK(!text_is_alias("a b"));
+	CHECK(!text_is_alias("カナ"));
 	CHECK(text_is_tag_key("site.1"));
 	CHECK(!text_is_tag_key("site_1"));
 	CHECK(text_is_tag_key(times("k", 30)));
