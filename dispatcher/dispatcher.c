@@ -94,7 +94,13 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 					  .connection = connection,
 					  .send = send_credentials,
 					  .ctx = d };
+	struct maker_options mk = { .config = c,
+				    .chunk_rows = MAKER_CHUNK_ROWS,
+				    .may_run = may_run,
+				    .made = wake_engine,
+				    .ctx = d };
 	struct tick_options t = { .config = c,
+				  .bounds = tick_bounds_default,
 				  .shard = SHARD,
 				  .journal = d->journal,
 				  .store = o->store,
@@ -105,8 +111,10 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 	d->mqtt = mqtt_start(&m);
 	t.mqtt = d->mqtt;
 	atomic_store(&d->credentials, credentials_start(&cr));
-	atomic_store(&d->maker, maker_start(c, may_run, wake_engine, d));
-	atomic_store(&d->engine, engine_start(&t));
+	atomic_store(&d->maker, maker_new(&mk));
+	atomic_store(&d->engine, engine_new(&t));
+	maker_start(atomic_load(&d->maker));
+	engine_start(atomic_load(&d->engine));
 }
 
 enum err dispatcher_start(const struct dispatcher_options *o, struct error *e, struct dispatcher **ret)
@@ -135,6 +143,7 @@ void dispatcher_stop(struct dispatcher *d)
 	g = atomic_load(&d->engine);
 	engine_stop_ticking(g);
 	maker_stop(atomic_load(&d->maker));
+	maker_free(atomic_load(&d->maker));
 	credentials_stop(atomic_load(&d->credentials));
 	atomic_store(&d->engine, NULL);
 	mqtt_stop(d->mqtt);

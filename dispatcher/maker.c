@@ -9,16 +9,12 @@
 
 #include <stdlib.h>
 
-#define CHUNK_ROWS 4000         /* about 100 ms: the longest that a call may wait for a job's lock */
-#define ORDER_ROWS 5000
-#define POLL_MS 200             /* jobs made by other replicas are found so */
+#define POLL_MS 200 /* jobs made by other replicas are found so */
 #define CHOOSE_DEADLINE_MS 600000
 
 struct maker {
+	struct maker_options opt;
 	struct waker waker;
-	bool (*may_run)(void *ctx);
-	void (*made)(void *ctx);
-	void *ctx;
 	struct db *db;
 	struct arena arena;
 	struct error error;
@@ -29,6 +25,11 @@ static void begin(struct maker *m)
 	arena_reset(&m->arena);
 	error_init(&m->error, &m->arena);
 	db_begin_work(m->db, &m->arena, &m->error);
+}
+
+static bool may_run(struct maker *m)
+{
+	return m->opt.may_run(m->opt.ctx) && !waker_stopping(&m->waker);
 }
 
 /* Makes one job's tasks, as far as it gets. The job's facts are read anew for every step: each is a unit of work. */
@@ -43,15 +44,15 @@ static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
 		if (*ret_job != 0 && job.job_id != *ret_job)
 			return OK;
 		*ret_job = job.job_id;
-		if (!m->may_run(m->ctx) || waker_stopping(&m->waker))
+		if (!may_run(m))
 			return ERR_UNAVAILABLE;
 		if (job.making == MAKING_CHOOSE) {
 			db_set_deadline(m->db, CHOOSE_DEADLINE_MS);
 			TRY(store_making_choose(m->db, &job, clock_now()));
 			continue;
 		}
-		TRY(store_making_chunk(m->db, &job, CHUNK_ROWS, clock_now()));
-		m->made(m->ctx);
+		TRY(store_making_chunk(m->db, &job, m->opt.chunk_rows, clock_now()));
+		m->opt.made(m->opt.ctx);
 		if (job.making == MAKING_DONE) {
 			log_event(EV_JOB_MADE, LINT("job", job.job_id), LINT("tasks", job.chosen),
 				  LINT("ms", (clock_boot_us() - start) / 1000));
@@ -84,40 +85,49 @@ static bool write_order(struct maker *m)
 {
 	enum err e;
 
-	if (!m->may_run(m->ctx) || waker_stopping(&m->waker))
+	if (!may_run(m))
 		return false;
 	begin(m);
-	e = store_order_write(m->db, ORDER_ROWS);
+	e = store_order_write(m->db, m->opt.chunk_rows);
 	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DB_RETRY)
 		log_limited(EV_ORDER_FAILED, LSTR("why", error_text(&m->error)));
 	return e == OK;
+}
+
+void maker_round(struct maker *m)
+{
+	while (may_run(m) && (make_jobs(m) || write_order(m)))
+		;
 }
 
 static void *maker_run(void *arg)
 {
 	struct maker *m = arg;
 
-	do {
-		while (m->may_run(m->ctx) && (make_jobs(m) || write_order(m)))
-			;
-	} while (waker_wait(&m->waker, POLL_MS));
+	do
+		maker_round(m);
+	while (waker_wait(&m->waker, POLL_MS));
 	return NULL;
 }
 
-struct maker *maker_start(const struct config *c, bool (*may_run)(void *ctx), void (*made)(void *ctx), void *ctx)
+struct maker *maker_new(const struct maker_options *o)
 {
 	struct maker *m = calloc(1, sizeof *m);
-	struct db_options o = { .conninfo = c->database, .statement_ms = (int)c->database_timeout_ms, .connect_ms = 5000,
+	struct db_options d = { .conninfo = o->config->database,
+				.statement_ms = (int)o->config->database_timeout_ms,
+				.connect_ms = 5000,
 				.name = "otad maker" };
 
 	ensure(m != NULL);
-	m->may_run = may_run;
-	m->made = made;
-	m->ctx = ctx;
-	m->db = db_new(&o);
+	m->opt = *o;
+	m->db = db_new(&d);
 	arena_init(&m->arena);
-	waker_start(&m->waker, maker_run, m);
 	return m;
+}
+
+void maker_start(struct maker *m)
+{
+	waker_start(&m->waker, maker_run, m);
 }
 
 void maker_wake(struct maker *m)
@@ -127,9 +137,11 @@ void maker_wake(struct maker *m)
 
 void maker_stop(struct maker *m)
 {
-	if (!m)
-		return;
 	waker_stop(&m->waker);
+}
+
+void maker_free(struct maker *m)
+{
 	db_free(m->db);
 	arena_free(&m->arena);
 	free(m);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See tick.h. The order of a tick:
- *   before the transaction   acknowledgements, jobs, records, devices, tasks, timers, candidates
- *   in it                    lease, locks, rows, bulk orders, reports and timers, claims, everything back,
- * position after the commit         queues, pushes, answers What fails before the commit has changed nothing
- * but memory that may be late or repeated; it is tried again. */
+ *   before the transaction: acknowledgements, jobs, records, presence, tasks, timers, candidates
+ *   in it:                  lease, locks, rows, bulk orders, reports and timers, claims, everything back, position
+ *   after the commit:       queues, pushes, answers
+ * What fails before the commit has changed nothing but memory that may be late or repeated; it is tried again. */
 #include "dispatcher/tick_priv.h"
 
 #include "engine/base/clock.h"
@@ -163,6 +163,7 @@ static enum err gather(struct work *w)
 	struct engine *g = w->g;
 
 	TRY(reports_read(w));
+	online_ask(g); /* silence is judged by what has come in, not by when it is read */
 	TRY(online_resolve(w));
 	TRY(reports_resolve(w));
 	TRY(timers_read(w));
@@ -302,7 +303,6 @@ static enum err tick(struct engine *g, bool *ret_more)
 	enum err e;
 
 	publish_acks(g, &g->arena);
-	online_ask(g);
 	TRY(look(g));
 	w.reports_only = g->cursor < g->single_until;
 	e = gather(&w);
@@ -375,31 +375,38 @@ static void drain(struct engine *g)
 	atomic_store(&g->leased, false);
 }
 
+int64_t engine_turn(struct engine *g)
+{
+	bool more = false;
+	int64_t pause;
+	enum err e;
+
+	arena_reset(&g->arena);
+	error_init(&g->error, &g->arena);
+	db_begin_work(g->db, &g->arena, &g->error);
+	e = turn(g, &more);
+	atomic_store(&g->db_up, e == OK);
+	atomic_store(&g->caught_up, e == OK && atomic_load(&g->leased) && online_known(g));
+	metric_set(M_JOURNAL_FILL, journal_fill(g->opt.journal));
+	if (e == OK || e == ERR_NOT_FOUND) {
+		g->backoff_ms = BACKOFF_MIN_MS;
+		return more ? 0 : g->opt.config->tick_ms;
+	}
+	log_limited(EV_TICK_FAILED, LSTR("why", error_text(&g->error)));
+	metric_add(M_TICK_FAILED, 1);
+	pause = g->backoff_ms;
+	g->backoff_ms = i64_min(2 * g->backoff_ms, BACKOFF_MAX_MS);
+	return pause;
+}
+
 static void *engine_main(void *arg)
 {
 	struct engine *g = arg;
 
 	while (!atomic_load(&g->stop)) {
-		int64_t began = clock_boot_ms(), pause = g->opt.config->tick_ms;
-		bool more = false;
-		enum err e;
+		int64_t began = clock_boot_ms(), pause = engine_turn(g);
 
-		arena_reset(&g->arena);
-		error_init(&g->error, &g->arena);
-		db_begin_work(g->db, &g->arena, &g->error);
-		e = turn(g, &more);
-		atomic_store(&g->db_up, e == OK);
-		atomic_store(&g->caught_up, e == OK && atomic_load(&g->leased) && online_known(g));
-		metric_set(M_JOURNAL_FILL, journal_fill(g->opt.journal));
-		if (e == OK || e == ERR_NOT_FOUND) {
-			g->backoff_ms = BACKOFF_MIN_MS;
-		} else {
-			log_limited(EV_TICK_FAILED, LSTR("why", error_text(&g->error)));
-			metric_add(M_TICK_FAILED, 1);
-			pause = g->backoff_ms;
-			g->backoff_ms = i64_min(2 * g->backoff_ms, BACKOFF_MAX_MS);
-		}
-		if (!more)
+		if (pause > 0)
 			wait_for_work(g, began + pause);
 	}
 	drain(g);
@@ -408,7 +415,14 @@ static void *engine_main(void *arg)
 
 /* ---- making and ending ---- */
 
-struct engine *engine_start(const struct tick_options *o)
+const struct tick_bounds tick_bounds_default = { .records = 2000,
+						 .timers = 2000,
+						 .walk_rows = 5000,
+						 .walk_until = 20000,
+						 .claims = 2000,
+						 .claims_spare = 16 };
+
+struct engine *engine_new(const struct tick_options *o)
 {
 	struct engine *g = calloc(1, sizeof *g);
 	struct db_options d = { .conninfo = o->config->database,
@@ -433,8 +447,12 @@ struct engine *engine_start(const struct tick_options *o)
 	memcpy(g->owner, journal_id(o->journal), strlen(journal_id(o->journal)) + 1);
 	g->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ensure(g->wake_fd >= 0);
-	ensure(pthread_create(&g->thread, NULL, engine_main, g) == 0);
 	return g;
+}
+
+void engine_start(struct engine *g)
+{
+	ensure(pthread_create(&g->thread, NULL, engine_main, g) == 0);
 }
 
 void engine_stop_ticking(struct engine *g)

@@ -9,10 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALK_ROWS 5000
-#define WALK_UNTIL ((size_t)20000) /* a queue that is so full needs no more rows */
-#define CLAIM_MAX ((size_t)2000)   /* of one job in one tick */
-#define SPARE 16		   /* candidates beyond the slots, for those that turn out not to be due */
 /* Slots of a time that no tick covered are not made up. */
 #define SLOTS_US 1000000
 
@@ -43,18 +39,19 @@ static void enter(struct engine *g, struct live_job *j, const struct task *t, ut
 
 static enum err walk(struct work *w, struct live_job *j)
 {
+	const struct tick_bounds *max = &w->g->opt.bounds;
 	const struct task *t = NULL;
 	size_t n = 0;
-	int32_t last = j->run.tasks, to = (int32_t)i64_min(last, (int64_t)j->cursor + WALK_ROWS);
+	int32_t last = j->run.tasks, to = (int32_t)i64_min(last, (int64_t)j->cursor + max->walk_rows);
 
-	if (j->cursor >= last && j->ready.overflow && ready_depth(&j->ready) < WALK_UNTIL) {
+	if (j->cursor >= last && j->ready.overflow && ready_depth(&j->ready) < max->walk_until) {
 		j->ready.overflow = false;
 		j->cursor = 0;
 		return OK;
 	}
-	if (j->cursor >= last || ready_depth(&j->ready) >= WALK_UNTIL)
+	if (j->cursor >= last || ready_depth(&j->ready) >= max->walk_until)
 		return OK;
-	TRY(store_tick_walk(w->g->db, j->run.job_id, j->cursor, last, WALK_ROWS, &t, &n));
+	TRY(store_tick_walk(w->g->db, j->run.job_id, j->cursor, last, max->walk_rows, &t, &n));
 	for (size_t i = 0; i < n; i++)
 		enter(w->g, j, &t[i], w->now);
 	j->cursor = to;
@@ -95,12 +92,13 @@ static size_t slots(const struct work *w, struct live_job *j, size_t want)
 
 static void job_candidates(struct work *w, struct live_job *j)
 {
-	size_t depth = ready_depth(&j->ready), n = slots(w, j, depth < CLAIM_MAX ? depth : CLAIM_MAX);
+	const struct tick_bounds *max = &w->g->opt.bounds;
+	size_t depth = ready_depth(&j->ready), n = slots(w, j, depth < max->claims ? depth : max->claims);
 	struct ready_entry *e;
 
 	if (n == 0)
 		return;
-	n = (size_t)i64_min((int64_t)(n + n / 4 + SPARE), (int64_t)depth);
+	n = (size_t)i64_min((int64_t)(n + n / 4 + max->claims_spare), (int64_t)depth);
 	e = ARENA_ARRAY(w->a, n, struct ready_entry);
 	n = ready_take(&j->ready, n, e);
 	for (size_t i = 0; i < n; i++) {

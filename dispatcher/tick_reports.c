@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORDS_MAX ((size_t)2000)
-
 static void dropped(enum nonsense n)
 {
 	metric_add_label(M_NONSENSE, nonsense_name(n), 1);
@@ -42,8 +40,8 @@ static void read_record(struct work *w, const struct journal_record *r)
 enum err reports_read(struct work *w)
 {
 	struct engine *g = w->g;
-	struct journal_record *r = ARENA_ARRAY(w->a, RECORDS_MAX + 1, struct journal_record);
-	size_t max = g->cursor < g->single_until ? 1 : RECORDS_MAX;
+	size_t max = g->cursor < g->single_until ? 1 : g->opt.bounds.records;
+	struct journal_record *r = ARENA_ARRAY(w->a, max + 1, struct journal_record);
 	size_t n = journal_read(g->opt.journal, w->a, g->cursor, max + (max > 1), r);
 
 	w->next_position = g->cursor;

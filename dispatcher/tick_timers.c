@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMERS_MAX 2000
-
 enum err timers_read(struct work *w)
 {
 	const struct tick_timer *t = NULL;
@@ -18,7 +16,7 @@ enum err timers_read(struct work *w)
 
 	if (w->reports_only || w->timers_until < g->next_timer_ms)
 		return OK;
-	TRY(store_tick_timers(g->db, w->timers_until, TIMERS_MAX, &t, &n));
+	TRY(store_tick_timers(g->db, w->timers_until, g->opt.bounds.timers, &t, &n));
 	for (size_t i = 0; i < n; i++) {
 		struct live_job *j;
 		enum err e = jobs_get(&g->jobs, g->db, t[i].job_id, &j);
@@ -29,7 +27,7 @@ enum err timers_read(struct work *w)
 	}
 	w->timers = t;
 	w->n_timers = n;
-	if (n < TIMERS_MAX && w->timers_until == w->now)
+	if (n < (size_t)g->opt.bounds.timers && w->timers_until == w->now)
 		g->next_timer_ms = NEVER; /* until one is armed, or the next look */
 	return OK;
 }

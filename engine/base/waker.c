@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/waker.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 void waker_start(struct waker *w, void *(*run)(void *arg), void *arg)
 {
 	pthread_condattr_t attr;
 
-	w->woken = w->stopping = false;
+	w->woken = false;
+	atomic_store(&w->stopping, false);
 	ensure(pthread_mutex_init(&w->lock, NULL) == 0);
 	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	ensure(pthread_cond_init(&w->changed, &attr) == 0);
@@ -18,7 +20,6 @@ void waker_start(struct waker *w, void *(*run)(void *arg), void *arg)
 bool waker_wait(struct waker *w, int64_t poll_ms)
 {
 	struct timespec until;
-	bool go_on;
 	int rc = 0;
 
 	ensure(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
@@ -29,22 +30,16 @@ bool waker_wait(struct waker *w, int64_t poll_ms)
 		until.tv_sec++;
 	}
 	(void)pthread_mutex_lock(&w->lock);
-	while (!w->woken && !w->stopping && rc == 0)
+	while (!w->woken && !waker_stopping(w) && rc == 0)
 		rc = pthread_cond_timedwait(&w->changed, &w->lock, &until);
 	w->woken = false;
-	go_on = !w->stopping;
 	(void)pthread_mutex_unlock(&w->lock);
-	return go_on;
+	return !waker_stopping(w);
 }
 
-bool waker_stopping(struct waker *w)
+bool waker_stopping(const struct waker *w)
 {
-	bool stopping;
-
-	(void)pthread_mutex_lock(&w->lock);
-	stopping = w->stopping;
-	(void)pthread_mutex_unlock(&w->lock);
-	return stopping;
+	return atomic_load(&w->stopping);
 }
 
 void waker_wake(struct waker *w)
@@ -58,7 +53,7 @@ void waker_wake(struct waker *w)
 void waker_stop(struct waker *w)
 {
 	(void)pthread_mutex_lock(&w->lock);
-	w->stopping = true;
+	atomic_store(&w->stopping, true);
 	(void)pthread_cond_signal(&w->changed);
 	(void)pthread_mutex_unlock(&w->lock);
 	(void)pthread_join(w->thread, NULL);
