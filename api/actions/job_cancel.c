@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CancelOTATaskByJob: one bulk order cancels any number of tasks at once (docs/architecture.md, "Bulk
  * orders"), and the call is answered when no push of the job is on its way any more (rules §4). */
+#include "api/actions/flight.h"
 #include "api/actions/show.h"
-#include "engine/base/clock.h"
 #include "engine/cancel.h"
 #include "storage/job.h"
 #include "storage/job_end.h"
-
-#include <poll.h>
-
-#define FLIGHT_MS 1000
-#define FLIGHT_POLL_MS 5
 
 struct cancel_in {
 	const char *job_id;
@@ -41,29 +36,6 @@ static struct cancel_options options(const struct cancel_in *in)
 		.unconfirmed_given = in->unconfirmed.set,
 		.unconfirmed = in->unconfirmed.v,
 	};
-}
-
-/* After the commit nothing of the job is claimed any more; what was claimed before is on its way for a
- * moment. */
-static enum err await_flight(struct call *c, void *arg)
-{
-	const int64_t *job_id = arg;
-	int64_t until = clock_boot_ms() + FLIGHT_MS;
-	bool in_flight = true;
-
-	c->env->wake_engine(c->env->wake_ctx);
-	c->env->wake_maker(c->env->wake_ctx);
-	db_set_deadline(c->db, FLIGHT_MS);
-	while (clock_boot_ms() < until) {
-		if (store_job_in_flight(c->db, *job_id, &in_flight) != OK) {
-			error_clear(c->error); /* the cancel is committed: this is no error of the call */
-			return OK;
-		}
-		if (!in_flight)
-			return OK;
-		(void)poll(NULL, 0, FLIGHT_POLL_MS);
-	}
-	return OK;
 }
 
 /* May this be cancelled? The job is locked. */
@@ -124,8 +96,7 @@ static enum err cancel_run(struct call *c, const void *in_, void *out)
 	TRY(check(c, &o, &v.job, &now));
 	TRY(cancel(c, *id, &o, &now));
 	c->audit_target = in->job_id;
-	c->after_commit = await_flight;
-	c->after_commit_arg = id;
+	flight_await(c, id, 1);
 	return OK;
 }
 

@@ -173,7 +173,7 @@ static enum err in_flight_wait(struct ctl *c, int64_t id)
 	bool flying = true;
 
 	while (flying && clock_boot_ms() < until) {
-		TRY(store_job_in_flight(c->db, id, &flying));
+		TRY(store_job_in_flight(c->db, &id, 1, &flying));
 		if (flying)
 			(void)usleep(IN_FLIGHT_PAUSE_US);
 	}

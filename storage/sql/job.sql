@@ -180,6 +180,6 @@ with run as (
 delete from live_job l using run where l.job_id = run.job_id and run.making = 3;
 
 -- name: job_in_flight
--- in: bigint
+-- in: bigint[]
 -- out: in_flight
-select exists (select from push_batch where acked_ms is null and $1::bigint = any (job_ids)) as in_flight;
+select exists (select from push_batch where acked_ms is null and job_ids && $1::bigint[]) as in_flight;
