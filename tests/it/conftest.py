@@ -4,8 +4,8 @@
   stack    session: endpoint, ak, sk, broker, pg, store, dir, config, bin, otad_pid; start_otad(key=value...),
            stop_otad(), kill_otad(), restart_otad(...), the same for broker and postgres through start/stop/kill
            ("broker"); otactl(args...); sql(text, args...) -> rows; metric(name, **labels); expect_errors(event...)
-           announces error-level log lines that a test provokes; advance(seconds) moves the server's clock. Quotas of the stack are lifted
-           (quota = *=0), so tests about quotas start_otad(quota="...").
+           announces error-level log lines that a test provokes; advance(seconds) moves the server's clock. Quotas and
+           the limit of products are lifted, so tests about them start_otad(quota="...").
   api      session: a Client (client.py) with an admin key
   device   function: device(row, connect=True, **options) -> MqttDevice, disconnected after the test
   fleet    function: fleet(n, version=None, online=True) -> Fleet(pk, rows, devices), the devices reported
@@ -43,7 +43,7 @@ from client import Client, http_request, wait_until  # noqa: E402
 from mqtt_device import MqttDevice  # noqa: E402
 
 REPORT = re.compile(r"ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:|WARNING: ThreadSanitizer")
-DEFAULTS = {"quota": "*=0", "tick_ms": "10"}
+DEFAULTS = {"quota": "*=0", "limit_products": "0", "tick_ms": "10"}
 
 
 def build_dir():
