@@ -71,14 +71,19 @@ static bool entry_parse(const struct field *f, const char *text, struct entry *r
 	return text[digits] == '.' && ret->rest[0] != '\0';
 }
 
-static bool in_list(const struct field *f, const char *name, const char *got, const char **ret_rest)
+/* What stands behind the list's name or its alias in a parameter's name; NULL: it is of another row. */
+static const char *behind_name(const struct field *f, const char *got)
 {
-	size_t len = name ? strlen(name) : 0;
+	const char *const names[] = { f->name, f->alias };
 
-	if (!name || !(name_is(got, name, len, true) || name_is(got, name, len, false)) || got[len] != '.')
-		return false;
-	*ret_rest = got + len + 1;
-	return f->kind == FIELD_STRS || f->kind == FIELD_OBJS;
+	for (size_t i = 0; i < ARRAY_LEN(names) && names[i]; i++) {
+		size_t len = strlen(names[i]);
+
+		if ((name_is(got, names[i], len, true) || name_is(got, names[i], len, false)) &&
+		    (got[len] == '.' || got[len] == '\0'))
+			return got + len;
+	}
+	return NULL;
 }
 
 /* All values of a list, in the order of their numbers; an empty value counts as absent. */
@@ -89,17 +94,18 @@ static enum err entries_collect(const struct field *f, const char *at, const str
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *rest = NULL;
+		const char *rest = behind_name(f, params[i].name);
 
+		if (!rest)
+			continue;
 		/* SrcVersion=1 instead of SrcVersion.1=1: ignoring it would widen a job */
-		if (strcmp(params[i].name, f->name) == 0 && params[i].value[0] != '\0')
+		if (*rest == '\0' && params[i].value[0] != '\0')
 			return refuse(e, ERR_INVALID_PARAM, at, f->name);
-		if (!in_list(f, f->name, params[i].name, &rest) &&
-		    !in_list(f, f->alias, params[i].name, &rest))
+		if (*rest == '\0')
 			continue;
 		if (!all)
 			all = ARENA_ARRAY(e->arena, n, struct entry);
-		if (!entry_parse(f, rest, &all[count]))
+		if (!entry_parse(f, rest + 1, &all[count]))
 			return refuse(e, ERR_INVALID_PARAM, at, params[i].name);
 		all[count].value = params[i].value;
 		if (params[i].value[0] != '\0')

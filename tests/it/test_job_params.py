@@ -187,6 +187,19 @@ def test_src_versions(w):
     w.refused(F + "NoDeviceCanUpgrade", SrcVersion=["1.0.0"])
 
 
+def test_lists_need_their_indices(fleet, api):
+    """SrcVersion=1.0.0 is no list: passed over, it would let the job reach everybody."""
+    f = fleet(1, "1.0.0", online=False)
+    fw = api.firmware(f.pk)
+    params = {"FirmwareId": fw.id, "ProductKey": f.pk, "TargetSelection": "ALL"}
+    for name, told in (("SrcVersion", "SrcVersion"), ("srcVersion", "SrcVersion"), ("Tag", "Tag"),
+                       ("TargetDeviceName", "TargetDeviceName"), ("TargetDeviceNames", "TargetDeviceName")):
+        answer = api.call("CreateOTAStaticUpgradeJob", {**params, name: "1.0.0"})
+        assert (answer.status, answer.code) == (400, "Invalid" + told), answer.text
+    assert api.must("ListOTAJobByFirmware", FirmwareId=fw.id, CurrentPage=1, PageSize=10)["Total"] == 0
+    assert api.must("CreateOTAStaticUpgradeJob", {**params, "SrcVersion": ""})["Data"]["JobId"]
+
+
 def test_src_versions_are_echoed(fleet, api):
     f = fleet(1, "1.0.0", online=False)
     ten = ["1.0.0"] + [f"1.{i}" for i in range(9)]

@@ -110,6 +110,14 @@ static void test_lists(void)
 	CHECK_INT(DECODE("FirmwareId=f", "SrcVersions.1=a"), OK);
 	CHECK_INT(in.versions.n, 1);
 	arena_free(&arena);
+	/* Without an index it is neither a list of one nor a parameter to be ignored; an empty one is absent. */
+	refused(DECODE("FirmwareId=f", "SrcVersion=a"), ERR_INVALID_PARAM, "InvalidSrcVersion", NULL);
+	refused(DECODE("FirmwareId=f", "srcVersion=a"), ERR_INVALID_PARAM, "InvalidSrcVersion", NULL);
+	refused(DECODE("FirmwareId=f", "SrcVersions=a"), ERR_INVALID_PARAM, "InvalidSrcVersion", NULL);
+	refused(DECODE("FirmwareId=f", "SrcVersion.1=a", "SrcVersion=a"), ERR_INVALID_PARAM, "InvalidSrcVersion", NULL);
+	CHECK_INT(DECODE("FirmwareId=f", "SrcVersion=", "SrcVersionX=a"), OK);
+	CHECK_INT(in.versions.n, 0);
+	arena_free(&arena);
 	refused(DECODE("FirmwareId=f", "SrcVersion.0=a"), ERR_INVALID_PARAM, "InvalidSrcVersion.0", NULL);
 	refused(DECODE("FirmwareId=f", "SrcVersion.x=a"), ERR_INVALID_PARAM, "InvalidSrcVersion.x", NULL);
 	refused(DECODE("FirmwareId=f", "SrcVersion.01=a"), ERR_INVALID_PARAM, "InvalidSrcVersion.01", NULL);
@@ -135,6 +143,7 @@ static void test_groups(void)
 	CHECK_STR(tags[1].value, "2");
 	arena_free(&arena);
 	refused(DECODE("FirmwareId=f", "Tag.1.Key=a"), ERR_MISSING_PARAM, "MissingTag.1.Value", NULL);
+	refused(DECODE("FirmwareId=f", "Tag=a"), ERR_INVALID_PARAM, "InvalidTag", NULL);
 	refused(DECODE("FirmwareId=f", "Tag.1=a"), ERR_INVALID_PARAM, "InvalidTag.1", NULL);
 	refused(DECODE("FirmwareId=f", "Tag.3.Key=a", "Tag.3.Value=12345"), ERR_INVALID_PARAM, "InvalidTag.3.Value", NULL);
 	refused(DECODE("FirmwareId=f", "Tag.1.Key=a", "Tag.1.Value=1", "Tag.2.Key=a", "Tag.2.Value=1", "Tag.3.Key=a",
