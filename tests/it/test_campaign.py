@@ -123,6 +123,23 @@ def test_nonsense_changes_nothing_and_is_counted(stack, api, fleet):
     assert api.version_of(f.pk, d.name) == "1.0.0"
 
 
+def test_version_with_a_nul_is_no_version(stack, api, fleet):
+    """What stands before the NUL is the job's version: cut short there, it would be a success."""
+    f = fleet(1, "1.0.0")
+    job = api.job(api.firmware(f.pk))
+    d = f.devices[0]
+    d.wait_push()
+    before = stack.metric("otad_reports_nonsense_total", reason="json")
+    d.publish(d.topic("inform"), r'{"id":"1","params":{"version":"2.0.0\u0000"}}')
+    d.publish(d.topic("inform"), r'{"id":"1","params":{"version":"2.0.0","mod\u0000ule":"x"}}')
+    d.publish(d.topic("inform"), b'{"id":"1","params":{"version":"2.0.0\x00"}}')
+    wait_until(lambda: stack.metric("otad_reports_nonsense_total", reason="json") == before + 3)
+    assert api.version_of(f.pk, d.name) == "1.0.0"
+    assert api.task(job, d.name)["TaskStatus"] == "NOTIFIED"
+    d.inform("2.0.0")
+    api.wait_task(job, d.name, "SUCCEEDED")
+
+
 def test_verification_goes_through_its_statuses(api, fleet):
     f = fleet(2, "1.0.0")
     fw = api.firmware(f.pk, NeedToVerify=True)

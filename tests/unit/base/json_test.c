@@ -118,6 +118,35 @@ static void depth_is_limited(void)
 	arena_free(&arena);
 }
 
+/* A NUL would cut a text short behind everybody's back, so a text that has one is no text of ours. */
+static void nul_in_a_string_is_refused(void)
+{
+	static const struct {
+		const char *text, *a; /* NULL: refused */
+	} rows[] = {
+		{ "{\"a\":\"1.0\\u0000x\"}", NULL },
+		{ "{\"a\":\"\\u0000\"}", NULL },
+		{ "{\"\\u0000a\":\"1\",\"a\":\"2\"}", NULL },
+		{ "{\"a\":\"1\",\"b\":[{\"c\":\"\\u0000\"}]}", NULL },
+		{ "{\"a\":\"\\\\\\u0000\"}", NULL },
+		{ "{\"a\":\"\\\\u0000\"}", "\\u0000" },
+		{ "{\"a\":\"u0000\\u0001\"}", "u0000\x01" },
+		{ "{\"a\":\"\\u00000\"}", NULL },
+	};
+
+	arena_init(&arena);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int lenient = 0; lenient < 2; lenient++) {
+			const struct json *v = parse(rows[i].text, lenient);
+
+			if (!rows[i].a)
+				CHECK(v == NULL);
+			else
+				CHECK_STR(json_text(json_get(v, "a")), rows[i].a);
+		}
+	arena_free(&arena);
+}
+
 /* Steps come as "50", 50, " 50 ", 50.0; anything that is no number is none. */
 static void integers_are_read_leniently(void)
 {
@@ -148,5 +177,6 @@ static void integers_are_read_leniently(void)
 
 TESTS("base/json", { "writes_compact_in_order", writes_compact_in_order }, { "reads_paths", reads_paths },
       { "lenient_skips_commas_before_brackets", lenient_skips_commas_before_brackets },
+      { "nul_in_a_string_is_refused", nul_in_a_string_is_refused },
       { "depth_is_limited", depth_is_limited },
       { "integers_are_read_leniently", integers_are_read_leniently })
