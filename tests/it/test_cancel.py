@@ -35,6 +35,18 @@ def counters(stack, job_text, api):
     return {n: c for n, c in zip(names, row) if c}, shown
 
 
+def making(stack, pk):
+    """How far the tasks of a product's only job are: 1 to be chosen, 2 being made, 3 made."""
+    return stack.sql_one("""select r.making from job_run r join job j on j.id = r.job_id
+        join product p on p.id = j.product_id where p.product_key = %s""", pk)
+
+
+def live(stack, pk):
+    """Jobs of a product that otad still looks after."""
+    return stack.sql_one("""select count(*) from live_job l join job j on j.id = l.job_id
+        join product p on p.id = j.product_id where p.product_key = %s""", pk)
+
+
 def made(api, job, n):
     wait_until(lambda: api.must("ListOTATaskByJob", JobId=job)["Total"] == n, 10)
 
@@ -144,7 +156,9 @@ def test_scheduled_job_is_canceled_as_a_whole(stack, api, fleet):
     f = fleet(2, "1.0.0")
     job = api.job(api.firmware(f.pk), ScheduleTime=now_ms() + HOUR)
     made(api, job, 2)
+    assert live(stack, f.pk) == 1
     cancel(api, job, CancelScheduledTask=True)
+    assert live(stack, f.pk) == 0
     info = api.job_info(job)
     assert info["JobStatus"] == "CANCELED" and "UtcStartTime" not in info
     assert set(states(api, job).values()) == {"CANCELED"}
@@ -155,6 +169,52 @@ def test_scheduled_job_is_canceled_as_a_whole(stack, api, fleet):
     for d in f.devices:
         d.no_push(1)
     assert api.job_info(job)["JobStatus"] == "CANCELED"
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+@pytest.mark.parametrize("options", [{"CancelScheduledTask": True}, {"CancelQueuedTask": True}])
+def test_scheduled_job_is_canceled_while_its_tasks_are_made(stack, api, options, confirm):
+    """Its candidates are chosen, its tasks not made: held open by the product's lock. The answer holds at once, the
+    tasks are made CANCELED, and then otad is done with the job."""
+    pk = api.product()
+    api.devices(pk, 5)
+    fw = api.firmware(pk)
+    holder = psycopg2.connect(stack.pg)
+    with holder, holder.cursor() as cursor:
+        cursor.execute("select id from product where product_key = %s for no key update", (pk,))
+        job = api.job(fw, ScheduleTime=now_ms() + HOUR, NeedConfirm=confirm)
+        wait_until(lambda: making(stack, pk) == 2)
+        cancel(api, job, **options)
+        assert making(stack, pk) == 2
+        whole = "CancelScheduledTask" in options
+        assert api.job_info(job)["JobStatus"] == ("CANCELED" if whole else "PLANNED")
+        assert live(stack, pk) == 1
+    holder.close()
+    made(api, job, 5)
+    wait_until(lambda: making(stack, pk) == 3)
+    wait_until(lambda: live(stack, pk) == 0)
+    assert set(states(api, job).values()) == {"CANCELED"}
+    assert api.job_info(job)["JobStatus"] == "CANCELED"
+    kept, shown = counters(stack, job, api)
+    assert kept == shown == {"CANCELED": 5}
+
+
+def test_scheduled_job_is_canceled_before_its_tasks_are_chosen(stack, api, otad_default):
+    """A process that runs the API alone takes job and cancel; the engine comes later."""
+    pk = api.product()
+    api.devices(pk, 5)
+    fw = api.firmware(pk)
+    stack.restart_otad(role="api")
+    job = api.job(fw, ScheduleTime=now_ms() + HOUR)
+    cancel(api, job, CancelScheduledTask=True)
+    assert (making(stack, pk), live(stack, pk)) == (1, 1)
+    assert api.job_info(job)["JobStatus"] == "CANCELED" and states(api, job) == {}
+    stack.restart_otad()
+    made(api, job, 5)
+    wait_until(lambda: live(stack, pk) == 0)
+    assert set(states(api, job).values()) == {"CANCELED"}
+    kept, shown = counters(stack, job, api)
+    assert kept == shown == {"CANCELED": 5}
 
 
 def test_schedule_of_a_job_that_has_started(stack, api, fleet):
@@ -269,8 +329,7 @@ def test_device_deleted_while_the_tasks_are_made(stack, api):
     with holder, holder.cursor() as cursor:
         cursor.execute("select id from product where product_key = %s for no key update", (pk,))
         job = api.job(fw)
-        wait_until(lambda: stack.sql_one("""select r.making = 2 from job_run r join job j on j.id = r.job_id
-            join product p on p.id = j.product_id where p.product_key = %s""", pk))
+        wait_until(lambda: making(stack, pk) == 2)
         cursor.execute("""with d as (delete from device d using product p where p.id = d.product_id
                 and p.product_key = %s and d.name = %s returning d.id, d.product_id, d.name)
             insert into device_deleted select id, product_id, name, 0 from d""", (pk, gone["DeviceName"]))
