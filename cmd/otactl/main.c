@@ -29,7 +29,28 @@ static const char *const way_names[] = {
 
 /* ---- help ---- */
 
-static void help_print(FILE *to)
+static void command_line(FILE *to, const char *before, const struct command *c)
+{
+	(void)fprintf(to, "%s%s%s%s%s%s\n", before, c->group, c->verb ? " " : "", c->verb ? c->verb : "",
+		      *c->usage ? " " : "", c->usage);
+}
+
+/* The commands of a group, or the one of it with that verb; NULL: any. */
+static void help_commands(const char *before, const char *group, const char *verb)
+{
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
+		if (!group)
+			(void)putchar('\n');
+		for (const struct command *c = tables[t]; c->group; c++) {
+			if ((group && strcmp(c->group, group) != 0) || (verb && c->verb && strcmp(c->verb, verb) != 0))
+				continue;
+			command_line(stdout, before, c);
+			(void)printf("        [%s] %s\n", way_names[c->way], c->help);
+		}
+	}
+}
+
+static void help_all(void)
 {
 	(void)fputs(
 		"usage: otactl [--config FILE] COMMAND [OPTIONS] [ARGUMENTS]\n\n"
@@ -41,22 +62,17 @@ static void help_print(FILE *to)
 		"No command goes over the API: otactl works with the rights of the database, also when otad "
 		"is\n"
 		"down, and its changes are audited as \"otactl:<user>\". Campaigns are created over the "
-		"API.\n",
-		to);
-	for (size_t t = 0; t < ARRAY_LEN(tables); t++) {
-		(void)fputc('\n', to);
-		for (const struct command *c = tables[t]; c->group; c++)
-			(void)fprintf(to, "  %s%s%s %s\n        [%s] %s\n", c->group, c->verb ? " " : "",
-				      c->verb ? c->verb : "", c->usage, way_names[c->way], c->help);
-	}
+		"API.\n"
+		"COMMAND --help shows one command.\n",
+		stdout);
+	help_commands("  ", NULL, NULL);
 }
 
 static int usage(const struct command *c, const char *why)
 {
 	(void)fprintf(stderr, "otactl: %s\n", why);
 	if (c)
-		(void)fprintf(stderr, "usage: otactl %s%s%s %s\n", c->group, c->verb ? " " : "",
-			      c->verb ? c->verb : "", c->usage);
+		command_line(stderr, "usage: otactl ", c);
 	else
 		(void)fputs("otactl help lists the commands.\n", stderr);
 	return EXIT_USAGE;
@@ -255,8 +271,24 @@ static int command_run(struct ctl *c, const struct command *cmd, int argc, char 
 	return err == ERR_BAD_REQUEST ? EXIT_USAGE : EXIT_FAILED;
 }
 
+/* "--help" among the words of a command is never an argument; the words before it say what about. */
+static bool help_wanted(int n, char **words)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(words[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+static int unknown(struct ctl *c, bool group_known, const char *group, const char *verb)
+{
+	return usage(NULL, arena_printf(c->arena, "unknown command \"%s%s%s\"", group, group_known && verb ? " " : "",
+					group_known && verb ? verb : ""));
+}
+
 static int run(struct ctl *c, int argc, char **argv)
 {
+	const char *group, *verb;
 	const struct command *cmd;
 	bool group_known = false;
 	int i = 1;
@@ -269,16 +301,20 @@ static int run(struct ctl *c, int argc, char **argv)
 		i = 2;
 	}
 	if (i < argc && (strcmp(argv[i], "help") == 0 || strcmp(argv[i], "--help") == 0)) {
-		help_print(stdout);
+		help_all();
 		return EXIT_DONE;
 	}
 	if (i >= argc)
 		return usage(NULL, "a command is missing");
-	cmd = command_find(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &group_known);
+	group = argv[i];
+	verb = i + 1 < argc ? argv[i + 1] : NULL;
+	cmd = command_find(group, verb, &group_known);
+	if (group_known && help_wanted(argc - i, argv + i) && (cmd || strncmp(verb, "--", 2) == 0)) {
+		help_commands("usage: otactl ", group, cmd ? cmd->verb : NULL);
+		return EXIT_DONE;
+	}
 	if (!cmd)
-		return usage(NULL, arena_printf(c->arena, "unknown command \"%s%s%s\"", argv[i],
-						group_known && i + 1 < argc ? " " : "",
-						group_known && i + 1 < argc ? argv[i + 1] : ""));
+		return unknown(c, group_known, group, verb);
 	i += cmd->verb ? 2 : 1;
 	return command_run(c, cmd, argc - i, argv + i);
 }

@@ -40,8 +40,34 @@ def test_help_says_for_every_command_what_it_talks_to(stack):
     for command in ("migrate", "key create", "key list", "key disable", "config check", "config print", "job list",
                     "job show", "job watch", "job pause", "job resume", "job cancel", "product import",
                     "device import", "device explain", "openapi"):
-        assert re.search(rf"^  {command} .*\n\s+\[(database|file|none|API)\] ", text, re.M), command
+        assert re.search(rf"^  {command}( .*)?\n\s+\[(database|file|none|API)\] ", text, re.M), command
     assert "API" in text
+
+
+def test_help_of_every_command_needs_nothing(stack):
+    """Neither configuration, nor database, nor the arguments that the command wants."""
+    def otactl(*words):
+        return subprocess.run([str(stack.bin / "otactl"), *words], capture_output=True, text=True, timeout=30,
+                              env={**os.environ, "OTAD_DATABASE": "host=/nonexistent dbname=x"})
+
+    listed = re.findall(r"^  ([a-z]+)( [a-z]+)?( .*)?\n {8}(\[\w+\] .*)$", otactl("help").stdout, re.M)
+    assert len(listed) > 15
+    for group, verb, usage, text in listed:
+        words = [group, *verb.split()]
+        for more in (["--help"], ["a", "--help"], ["--frob", "--help", "x"]):
+            r = otactl("--config", "/nonexistent", *words, *more)
+            assert (r.returncode, r.stdout, r.stderr) == (0, f"usage: otactl {group}{verb}{usage}\n        {text}\n", "")
+    r = otactl("job", "--help")
+    assert r.returncode == 0 and "usage: otactl job list" in r.stdout and "usage: otactl job pace" in r.stdout
+    assert "otactl key" not in r.stdout
+    for words in (["frob", "--help"], ["job", "frob", "--help"]):
+        r = otactl(*words)
+        assert r.returncode == 2 and "unknown command" in r.stderr and not r.stdout
+    for words in (["--help"], ["--config", "/nonexistent", "--help"], ["help"]):
+        assert otactl(*words).stdout == otactl("help").stdout
+    for program in ("otad", "otasim"):
+        r = subprocess.run([str(stack.bin / program), "--help"], capture_output=True, text=True, timeout=30)
+        assert r.returncode == 0 and "usage" in r.stdout.lower() and not r.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["nonsense"], ["key"], ["key", "frob"], ["job", "show"], ["job", "show", "1", "2"],
