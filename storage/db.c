@@ -336,25 +336,35 @@ enum err db_connect(struct db *db)
 	return OK;
 }
 
-/* Statements are prepared at the first use after connecting, so that migrations can run on a connection
- * whose tables do not exist yet. The server's own limit follows the deadline, outside transactions: inside, a
- * rollback would undo the setting. */
+/* The server's own limit follows the deadline, outside transactions: inside, a rollback would undo the setting. */
+static enum err server_deadline_set(struct db *db)
+{
+	if (db->in_txn || db->server_deadline_ms == db->deadline_ms)
+		return OK;
+	TRY(simple(db, "deadline", arena_printf(db->arena, "set statement_timeout = %d", db->deadline_ms)));
+	db->server_deadline_ms = db->deadline_ms;
+	return OK;
+}
+
+/* Statements are prepared at the first use after connecting, so that migrations can run on a connection whose tables
+ * do not exist yet. Preparing waits for the tables' locks, too; what is prepared by half is begun anew. */
 static enum err ready(struct db *db)
 {
+	enum err e;
+
 	if (db->in_txn && (!db->conn || PQstatus(db->conn) != CONNECTION_OK)) {
 		drop(db);
 		return fail(db->error, ERR_DB_CONNECTION, "the connection was lost inside a transaction");
 	}
 	TRY(db_connect(db));
-	if (!db->prepared)
-		TRY(prepare_all(db));
-	db->prepared = true;
-	if (!db->in_txn && db->server_deadline_ms != db->deadline_ms) {
-		TRY(simple(db, "deadline",
-			   arena_printf(db->arena, "set statement_timeout = %d", db->deadline_ms)));
-		db->server_deadline_ms = db->deadline_ms;
-	}
-	return OK;
+	TRY(server_deadline_set(db));
+	if (db->prepared)
+		return OK;
+	e = prepare_all(db);
+	if (e != OK)
+		drop(db);
+	db->prepared = e == OK;
+	return e;
 }
 
 void db_begin_work(struct db *db, struct arena *arena, struct error *error)
