@@ -104,6 +104,8 @@ static enum err files_get(struct db *db, struct firmware *f)
 			.md5 = row_text(r, i, C_firmware_files_md5),
 			.sha256 = row_text(r, i, C_firmware_files_sha256),
 		};
+	for (int i = 0; i < rows_count(r); i++)
+		f->bytes += files[i].size;
 	f->files = files;
 	f->n_files = (size_t)rows_count(r);
 	return OK;
@@ -151,6 +153,109 @@ enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_
 	ret->verify_percent = verify_percent(ret->status, row_int(r, 0, C_firmware_get_ended),
 					     row_int(r, 0, C_firmware_get_total));
 	return files_get(db, ret);
+}
+
+static void arg_filters(struct args *a, struct db *db, int64_t account_id, int64_t product_id,
+			const char *dest_version)
+{
+	args_init(a, db);
+	arg_int(a, account_id);
+	if (product_id)
+		arg_int(a, product_id);
+	else
+		arg_null(a);
+	arg_text(a, dest_version);
+}
+
+/* A row of the list. */
+static struct firmware listed(struct db *db, const struct rows *r, int i, int64_t account_id)
+{
+	struct firmware_file *file = ARENA_NEW(db_arena(db), struct firmware_file);
+
+	file->md5 = row_text(r, i, C_firmware_page_md5);
+	file->sha256 = row_text(r, i, C_firmware_page_sha256);
+	return (struct firmware){
+		.id = row_int(r, i, C_firmware_page_id),
+		.account_id = account_id,
+		.product_id = row_int(r, i, C_firmware_page_product_id),
+		.name = row_text(r, i, C_firmware_page_name),
+		.description = row_text(r, i, C_firmware_page_description),
+		.differential = row_int(r, i, C_firmware_page_type) == 1,
+		.module = row_text(r, i, C_firmware_page_module),
+		.src_version = row_text(r, i, C_firmware_page_src_version),
+		.dest_version = row_text(r, i, C_firmware_page_dest_version),
+		.sha256 = strcmp(row_text(r, i, C_firmware_page_sign_method), "SHA256") == 0,
+		.status = (enum firmware_status)row_int(r, i, C_firmware_page_status),
+		.udi = row_text(r, i, C_firmware_page_udi),
+		.created_ms = row_int(r, i, C_firmware_page_created_ms),
+		.modified_ms = row_int(r, i, C_firmware_page_modified_ms),
+		.product_key = row_text(r, i, C_firmware_page_product_key),
+		.product_name = row_text(r, i, C_firmware_page_product_name),
+		.n_files = (size_t)row_int(r, i, C_firmware_page_files),
+		.files = file,
+		.bytes = row_int(r, i, C_firmware_page_bytes),
+	};
+}
+
+enum err store_firmware_page(struct db *db, int64_t account_id, int64_t product_id, const char *dest_version,
+			     int64_t from, int64_t count, const struct firmware **ret, size_t *ret_n,
+			     int64_t *ret_total)
+{
+	struct firmware *page;
+	struct rows *r;
+	struct args a;
+
+	arg_filters(&a, db, account_id, product_id, dest_version);
+	TRY(db_one(db, S_firmware_count, &a, &r));
+	*ret_total = row_int(r, 0, C_firmware_count_n);
+	arg_int(&a, from);
+	arg_int(&a, count);
+	TRY(db_run(db, S_firmware_page, &a, &r));
+	page = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct firmware);
+	for (int i = 0; i < rows_count(r); i++)
+		page[i] = listed(db, r, i, account_id);
+	*ret = page;
+	*ret_n = (size_t)rows_count(r);
+	return OK;
+}
+
+enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret)
+{
+	struct rows *r;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, account_id);
+	e = db_one(db, S_firmware_product, &a, &r);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND_OTA, NULL);
+	TRY(e);
+	*ret = row_int(r, 0, C_firmware_product_product_id);
+	return OK;
+}
+
+enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmware_id, const char *name,
+			       const char *description, const char *udi, utc_ms now)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, account_id);
+	arg_text(&a, name);
+	TRY(db_one(db, S_firmware_name_taken, &a, &r));
+	if (row_bool(r, 0, C_firmware_name_taken_taken))
+		return fail_param(db_error(db), ERR_FIRMWARE_NAME_EXISTS, NULL);
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_text(&a, name);
+	arg_text(&a, description);
+	arg_text(&a, udi);
+	arg_int(&a, now);
+	return db_run(db, S_firmware_modify, &a, NULL);
 }
 
 static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, int64_t firmware_id)

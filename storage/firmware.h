@@ -32,6 +32,7 @@ struct firmware {
 	/* Only read: */
 	const char *product_key, *product_name;
 	int verify_percent; /* tasks of its last verification that have ended */
+	int64_t bytes;	    /* of all files */
 };
 
 /* Holds back other calls that add packages to the account: take it before the two below. */
@@ -44,7 +45,18 @@ enum err store_firmware_create(struct db *db, struct firmware *f) MUST_USE;
 /* ERR_FIRMWARE_NOT_FOUND unless the account has such a package; deleted ones are not found. */
 enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_id,
 			    struct firmware *ret) MUST_USE;
-/* The same for a package that may be deleted, without reading it. */
+/* A page of the account's packages, newest first, without those that are deleted. product_id 0: of all products;
+ * dest_version NULL: any; from counts from 0. Of the files only n_files and the first one's digests are read;
+ * verify_percent is not. */
+enum err store_firmware_page(struct db *db, int64_t account_id, int64_t product_id, const char *dest_version,
+			     int64_t from, int64_t count, const struct firmware **ret, size_t *ret_n,
+			     int64_t *ret_total) MUST_USE;
+/* Key of the package's product. ERR_FIRMWARE_NOT_FOUND_OTA, which only ModifyOTAFirmware answers. */
+enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret) MUST_USE;
+/* Changes what is not NULL. ERR_FIRMWARE_NAME_EXISTS. The account is locked, as for a new package. */
+enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmware_id, const char *name,
+			       const char *description, const char *udi, utc_ms now) MUST_USE;
+/* ERR_FIRMWARE_NOT_FOUND unless the account has or had such a package. */
 enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id) MUST_USE;
 /* Marks the package as deleted; its jobs stay readable, its files are removed by the sweep of the package
  * store when no link to them is good any more. ERR_FIRMWARE_NOT_FOUND; ERR_FIRMWARE_DELETE while a job of it

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateOTAFirmware, QueryOTAFirmware, DeleteOTAFirmware. */
+/* CreateOTAFirmware, ModifyOTAFirmware, DeleteOTAFirmware (api §4). Showing them: firmware_show.c. */
 #include "storage/firmware.h"
 
 #include "api/actions/firmware_file.h"
@@ -26,24 +26,12 @@ struct created {
 struct create_out {
 	const void *data; /* struct created */
 };
+struct modify_in {
+	const char *product_key, *firmware_id, *name, *description, *udi;
+};
 struct id_in {
 	const char *firmware_id;
 };
-struct file_out {
-	const char *name, *url, *md5, *sign;
-	struct opt_int size;
-};
-struct firmware_out {
-	const char *firmware_id, *name, *description, *url, *sign, *sign_method, *product_key, *product_name,
-		*module;
-	const char *src_version, *dest_version, *udi, *utc_create, *utc_modified;
-	struct opt_int size, type, status, verify_progress;
-	struct obj_list files; /* of struct file_out */
-};
-struct query_out {
-	const void *info; /* struct firmware_out */
-};
-
 /* clang-format off */
 static const struct field file_in[] = {
 	STR(struct file_in, name, "Name",      "Name of the file, 1 to 32 characters, unique in the package.", .flags = LATE),
@@ -88,43 +76,18 @@ static const struct field create_out[] = {
 	OBJ(struct create_out, data, "Data", "The package.", .of = created_fields),
 	FIELD_END
 };
+static const struct field modify_in[] = {
+	STR(struct modify_in, product_key, "ProductKey", "Product of the package.", .flags = REQUIRED),
+	STR(struct modify_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
+	STR(struct modify_in, name, "FirmwareName", "New name; rules as for a new package.", .flags = LATE),
+	STR(struct modify_in, description, "FirmwareDesc", "New description, at most 100 characters.",
+	    .flags = LATE, .max_chars = 100, .err = ERR_FIRMWARE_DESC),
+	STR(struct modify_in, udi, "FirmwareUdi", "New text for the devices, at most 4,096 characters; pushes from now on carry it.",
+	    .flags = LATE, .max_chars = 4096, .err = ERR_FORMAT, .alias = "Udi"),
+	FIELD_END
+};
 static const struct field id_in[] = {
 	STR(struct id_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
-	FIELD_END
-};
-static const struct field file_out[] = {
-	STR(struct file_out, name, "Name",      "Name of the file.", .flags = OPTIONAL),
-	STR(struct file_out, url,  "Url",       "Link that expires.", .flags = OPTIONAL),
-	INT(struct file_out, size, "Size",      "Bytes.", .flags = OPTIONAL),
-	STR(struct file_out, md5,  "FileMd5",   "MD5 in hex.", .flags = OPTIONAL),
-	STR(struct file_out, sign, "SignValue", "Digest by SignMethod in hex.", .flags = OPTIONAL),
-	FIELD_END
-};
-static const struct field firmware_out[] = {
-	STR (struct firmware_out, firmware_id,     "FirmwareId",     "The package.", .flags = OPTIONAL),
-	STR (struct firmware_out, name,            "FirmwareName",   "Its name.", .flags = OPTIONAL),
-	STR (struct firmware_out, description,     "FirmwareDesc",   "Description.", .flags = OPTIONAL),
-	STR (struct firmware_out, url,             "FirmwareUrl",    "Link that expires; packages of one file.", .flags = OPTIONAL),
-	STR (struct firmware_out, sign,            "FirmwareSign",   "Digest by SignMethod; packages of one file.", .flags = OPTIONAL),
-	INT (struct firmware_out, size,            "FirmwareSize",   "Bytes; packages of one file.", .flags = OPTIONAL),
-	STR (struct firmware_out, sign_method,     "SignMethod",     "MD5 or SHA256.", .flags = OPTIONAL),
-	STR (struct firmware_out, product_key,     "ProductKey",     "The product.", .flags = OPTIONAL),
-	STR (struct firmware_out, product_name,    "ProductName",    "Its name.", .flags = OPTIONAL),
-	STR (struct firmware_out, module,          "ModuleName",     "Module.", .flags = OPTIONAL),
-	INT (struct firmware_out, type,            "Type",           "0 full, 1 differential.", .flags = OPTIONAL),
-	STR (struct firmware_out, src_version,     "SrcVersion",     "Differential packages.", .flags = OPTIONAL),
-	STR (struct firmware_out, dest_version,    "DestVersion",    "Version that the package brings.", .flags = OPTIONAL),
-	INT (struct firmware_out, status,          "Status",         "-1 needs no verification, 0 not verified, 1 verified, 2 verifying, 3 verification failed.", .flags = OPTIONAL),
-	INT (struct firmware_out, verify_progress, "VerifyProgress", "Percentage of the test devices that have finished.", .flags = OPTIONAL),
-	STR (struct firmware_out, udi,             "Udi",            "Text for the devices.", .flags = OPTIONAL),
-	OBJS(struct firmware_out, files,           "MultiFiles",     "Files; packages of several.", .flags = OMIT_EMPTY,
-	     .of = file_out, .of_size = sizeof(struct file_out)),
-	STR (struct firmware_out, utc_create,      "UtcCreate",      "When it was created.", .flags = OPTIONAL),
-	STR (struct firmware_out, utc_modified,    "UtcModified",    "Last change.", .flags = OPTIONAL),
-	FIELD_END
-};
-static const struct field query_out[] = {
-	OBJ(struct query_out, info, "FirmwareInfo", "The package.", .of = firmware_out),
 	FIELD_END
 };
 static const struct field no_fields[] = { FIELD_END };
@@ -136,20 +99,27 @@ static const enum err create_fails[] = {
 	ERR_FIRMWARE_URL, ERR_FIRMWARE_EMPTY, ERR_FIRMWARE_SIZE, ERR_FIRMWARE_SIGN, ERR_PRODUCT_NOT_FOUND,
 	ERR_MODULE_NOT_FOUND, ERR_FIRMWARE_COUNT, ERR_FIRMWARE_NAME_EXISTS, ERR_FIRMWARE_VERSION_EXISTS, OK
 };
-static const enum err query_fails[] = { ERR_FIRMWARE_NOT_FOUND, OK };
+static const enum err modify_fails[] = {
+	ERR_FIRMWARE_NAME_BLANK, ERR_FIRMWARE_NAME, ERR_FIRMWARE_DESC, ERR_FORMAT, ERR_FIRMWARE_NOT_FOUND_OTA, ERR_PRODUCT_NOT_FOUND,
+	ERR_FIRMWARE_PRODUCT, ERR_FIRMWARE_NAME_EXISTS, OK
+};
 static const enum err delete_fails[] = { ERR_FIRMWARE_NOT_FOUND, ERR_FIRMWARE_DELETE, OK };
 /* clang-format on */
 
 /* ---- CreateOTAFirmware -------------------------------------------------------------------------------- */
 
+static enum err check_name(struct call *c, const char *name)
+{
+	if (text_is_blank(name))
+		return fail_param(c->error, ERR_FIRMWARE_NAME_BLANK, NULL);
+	return text_is_firmware_name(name) ? OK : fail_param(c->error, ERR_FIRMWARE_NAME, NULL);
+}
+
 static enum err check_names(struct call *c, const struct create_in *in)
 {
 	if (!in->product_key)
 		return fail_param(c->error, ERR_FIRMWARE_PRODUCT_KEY, NULL);
-	if (text_is_blank(in->name))
-		return fail_param(c->error, ERR_FIRMWARE_NAME_BLANK, NULL);
-	if (!text_is_firmware_name(in->name))
-		return fail_param(c->error, ERR_FIRMWARE_NAME, NULL);
+	TRY(check_name(c, in->name));
 	if (!text_is_version(in->dest_version))
 		return fail_param(c->error, ERR_FIRMWARE_VERSION, NULL);
 	TRY(field_check(create_in, in, "FirmwareDesc", c->error));
@@ -278,65 +248,28 @@ static enum err create_run(struct call *c, const void *in_, void *out_)
 	return OK;
 }
 
-/* ---- QueryOTAFirmware --------------------------------------------------------------------------------- */
+/* ---- ModifyOTAFirmware -------------------------------------------------------------------------------- */
 
-static const char *sign_of(const struct firmware *f, const struct firmware_file *file)
+static enum err modify_run(struct call *c, const void *in_, void *out)
 {
-	return f->sha256 ? file->sha256 : file->md5;
-}
+	const struct modify_in *in = in_;
+	struct product p;
+	int64_t id, product_id;
 
-static struct obj_list show_files(struct call *c, const struct firmware *f)
-{
-	struct file_out *out = ARENA_ARRAY(c->arena, f->n_files, struct file_out);
-
-	for (size_t i = 0; i < f->n_files; i++)
-		out[i] = (struct file_out){
-			.name = f->files[i].name,
-			.url = firmware_file_url(c, f->id, &f->files[i]),
-			.size = show_int(f->files[i].size),
-			.md5 = f->files[i].md5,
-			.sign = sign_of(f, &f->files[i]),
-		};
-	return (struct obj_list){ .n = f->n_files, .v = out };
-}
-
-static enum err query_run(struct call *c, const void *in_, void *out_)
-{
-	const struct id_in *in = in_;
-	struct query_out *out = out_;
-	struct firmware_out *info = ARENA_NEW(c->arena, struct firmware_out);
-	struct firmware f;
-	int64_t id;
-
+	(void)out;
+	if (in->name)
+		TRY(check_name(c, in->name));
+	TRY(field_check(modify_in, in, "FirmwareDesc", c->error));
+	TRY(field_check(modify_in, in, "FirmwareUdi", c->error));
 	if (!id_parse(ID_FIRMWARE, in->firmware_id, &id, NULL))
-		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND, NULL);
-	TRY(store_firmware_get(c->db, c->account_id, id, &f));
-	*info = (struct firmware_out){
-		.firmware_id = show_id(c->arena, ID_FIRMWARE, f.id, 0),
-		.name = f.name,
-		.description = f.description[0] ? f.description : NULL,
-		.sign_method = f.sha256 ? "SHA256" : "MD5",
-		.product_key = f.product_key,
-		.product_name = f.product_name,
-		.module = f.module,
-		.type = show_int(f.differential),
-		.src_version = f.differential ? f.src_version : NULL,
-		.dest_version = f.dest_version,
-		.status = show_int(f.status),
-		.verify_progress = show_int(f.verify_percent),
-		.udi = f.udi[0] ? f.udi : NULL,
-		.utc_create = show_utc(c->arena, f.created_ms),
-		.utc_modified = show_utc(c->arena, f.modified_ms),
-	};
-	if (f.n_files == 1) {
-		info->url = firmware_file_url(c, f.id, &f.files[0]);
-		info->sign = sign_of(&f, &f.files[0]);
-		info->size = show_int(f.files[0].size);
-	} else {
-		info->files = show_files(c, &f);
-	}
-	out->info = info;
-	return OK;
+		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND_OTA, NULL);
+	TRY(store_firmware_lock_account(c->db, c->account_id));
+	TRY(store_firmware_product(c->db, c->account_id, id, &product_id));
+	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
+	if (p.id != product_id)
+		return fail_param(c->error, ERR_FIRMWARE_PRODUCT, NULL);
+	c->audit_target = in->firmware_id;
+	return store_firmware_modify(c->db, c->account_id, id, in->name, in->description, in->udi, c->now);
 }
 
 /* ---- DeleteOTAFirmware -------------------------------------------------------------------------------- */
@@ -369,19 +302,19 @@ const struct action action_CreateOTAFirmware = {
 	.fails = create_fails,
 };
 
-const struct action action_QueryOTAFirmware = {
-	.name = "QueryOTAFirmware",
-	.effect = READS,
-	.role = ROLE_VIEWER,
-	.qps = 20,
+const struct action action_ModifyOTAFirmware = {
+	.name = "ModifyOTAFirmware",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 10,
 	.methods = "GET POST",
-	.doc = "Shows a package, with links to its files and the state of its verification.",
-	.in = id_in,
-	.out = query_out,
-	.in_size = sizeof(struct id_in),
-	.out_size = sizeof(struct query_out),
-	.run = query_run,
-	.fails = query_fails,
+	.doc = "Changes name, description and text for the devices of a package; what is not given stays as it is.",
+	.in = modify_in,
+	.out = no_fields,
+	.in_size = sizeof(struct modify_in),
+	.out_size = 1,
+	.run = modify_run,
+	.fails = modify_fails,
 };
 
 const struct action action_DeleteOTAFirmware = {

@@ -52,6 +52,51 @@ left join lateral (
 ) v on true
 where f.id = $1::bigint and f.account_id = $2::bigint and f.deleted_ms is null;
 
+-- name: firmware_page
+-- in: bigint bigint text bigint bigint
+-- out: id product_id name description type module src_version dest_version sign_method status udi created_ms modified_ms product_key product_name files bytes md5 sha256
+-- Packages of account $1, of product $2 (null: of all) that bring version $3 (null: any), newest first; md5 and sha256
+-- of the first file.
+select f.id, f.product_id, f.name, f.description, f.type, f.module, f.src_version, f.dest_version, f.sign_method, f.status,
+       f.udi, f.created_ms, f.modified_ms, p.product_key, p.name as product_name, x.files, x.bytes, x.md5, x.sha256
+from firmware f
+join product p on p.id = f.product_id
+cross join lateral (
+	select count(*) as files, sum(size)::bigint as bytes, (array_agg(md5 order by n))[1] as md5,
+	       (array_agg(sha256 order by n))[1] as sha256
+	from firmware_file where firmware_id = f.id
+) x
+where f.account_id = $1::bigint and f.deleted_ms is null
+  and ($2::bigint is null or f.product_id = $2) and ($3::text is null or f.dest_version = $3)
+order by f.id desc offset $4::bigint limit $5::bigint;
+
+-- name: firmware_count
+-- in: bigint bigint text
+-- out: n
+select count(*) as n from firmware f
+where f.account_id = $1::bigint and f.deleted_ms is null
+  and ($2::bigint is null or f.product_id = $2) and ($3::text is null or f.dest_version = $3);
+
+-- name: firmware_product
+-- in: bigint bigint
+-- out: product_id
+select product_id from firmware where id = $1::bigint and account_id = $2::bigint and deleted_ms is null;
+
+-- name: firmware_name_taken
+-- in: bigint bigint text
+-- out: taken
+-- By another package than $1 of account $2?
+select exists (select from firmware
+	where account_id = $2::bigint and name = $3::text and id <> $1::bigint and deleted_ms is null) as taken;
+
+-- name: firmware_modify
+-- in: bigint text text text bigint
+-- out:
+-- null: stays as it is.
+update firmware set name = coalesce($2::text, name), description = coalesce($3::text, description),
+	udi = coalesce($4::text, udi), modified_ms = $5::bigint
+where id = $1::bigint;
+
 -- name: firmware_files
 -- in: bigint
 -- out: object_key name size md5 sha256

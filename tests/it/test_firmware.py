@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CreateOTAFirmware, QueryOTAFirmware, DeleteOTAFirmware (api §4, §11.6; rules §8). How files travel is in
+"""Packages: created, changed, shown, listed, deleted (api §4, §11.6; rules §8). How files travel is in
 test_packages.py."""
 import hashlib
 import uuid
@@ -163,9 +163,8 @@ def test_sha256(api, good, method):
     assert (info["SignMethod"], info["FirmwareSign"], info["Status"]) == ("SHA256", SHA256, -1)
 
 
-def test_module(stack, api, good, pk):
-    stack.sql("""insert into module (product_id, name, created_ms, modified_ms)
-        select id, 'mcu', 0, 0 from product where product_key = %s""", pk)
+def test_module(api, good, pk):
+    api.must("CreateOTAModule", ProductKey=pk, ModuleName="mcu")
     assert show(api, create(api, good, ModuleName="mcu"))["ModuleName"] == "mcu"
     create(api, good, FirmwareName=name())  # the same version of another module
 
@@ -218,6 +217,105 @@ def test_other_store(stack, api, good, otad_default, fleet):
     fw = create(api, {**external, "ProductKey": f.pk, "FirmwareName": "external", "NeedToVerify": False})
     api.must("CreateOTAStaticUpgradeJob", FirmwareId=fw, ProductKey=f.pk, TargetSelection="ALL")
     assert f.devices[0].wait_push()["data"]["url"] == external["FirmwareUrl"]
+
+
+# ---- changing ----
+
+def test_modify(stack, api, pk, good):
+    fw = create(api, good, FirmwareDesc="old", Udi="text")
+    before = show(api, fw)
+    stack.advance(2)
+    params = {"ProductKey": pk, "FirmwareId": fw}
+    assert set(api.must("ModifyOTAFirmware", params, FirmwareDesc="新" * 100)) == {"RequestId", "Success"}
+    after = show(api, fw)
+    assert after["UtcModified"] > before["UtcModified"]
+    volatile = ("UtcModified", "FirmwareUrl")
+    assert {k: v for k, v in after.items() if k not in volatile} == \
+        {**{k: v for k, v in before.items() if k not in volatile}, "FirmwareDesc": "新" * 100}
+    new = name()
+    api.must("ModifyOTAFirmware", params, FirmwareName=new, FirmwareUdi="u" * 4096)
+    assert (show(api, fw)["FirmwareName"], show(api, fw)["Udi"]) == (new, "u" * 4096)
+    api.must("ModifyOTAFirmware", params, FirmwareName=new, Udi="by its other name")  # its own name is not taken
+    assert show(api, fw)["Udi"] == "by its other name"
+    api.must("ModifyOTAFirmware", params)  # nothing to change
+    create(api, good, DestVersion="free")  # the old name is free again
+    answer = api.call("ModifyOTAFirmware", params, FirmwareName=good["FirmwareName"])
+    assert (answer.status, answer.code) == (200, F + "AlreadyExistedFirmwareName")
+    assert show(api, fw)["FirmwareName"] == new
+
+
+@pytest.mark.parametrize("code, bad", [
+    ("MissingProductKey", {"ProductKey": None}), ("MissingFirmwareId", {"FirmwareId": None}),
+    ("iot.ota.FirmwareNotFound", {"FirmwareId": "x" * 26}), ("iot.prod.NotExistedProduct", {"ProductKey": "a1nothere00"}),
+    (F + "BlankFirmwareName", {"FirmwareName": " "}), (F + "IncorrectFormattedFirmwareName", {"FirmwareName": "x" * 41}),
+    (F + "IncorrectFormattedFirmwareName", {"FirmwareName": "(x)"}),
+    (F + "FirmwareDescriptionExceedMaxLength", {"FirmwareDesc": "x" * 101}), (FORMAT, {"FirmwareUdi": "x" * 4097})])
+def test_modify_refused(api, pk, good, code, bad):
+    fw = create(api, good, FirmwareDesc="old", Udi="text")
+    before = show(api, fw)
+    api.refused("ModifyOTAFirmware", code, {"ProductKey": pk, "FirmwareId": fw, "FirmwareName": name(), **bad})
+    after = show(api, fw)
+    assert {**after, "FirmwareUrl": ""} == {**before, "FirmwareUrl": ""}
+
+
+def test_modify_needs_the_packages_product_and_a_package(api, pk, good):
+    fw = create(api, good)
+    api.refused("ModifyOTAFirmware", F + "FirmwareAndProductKeyMismatch", ProductKey=api.product(), FirmwareId=fw)
+    api.must("DeleteOTAFirmware", FirmwareId=fw)
+    api.refused("ModifyOTAFirmware", "iot.ota.FirmwareNotFound", ProductKey=pk, FirmwareId=fw, FirmwareDesc="x")
+
+
+# ---- lists ----
+
+def test_list(api, url):
+    pk, other = api.product(), api.product()
+    made = [create(api, {"ProductKey": pk, "FirmwareName": name(), "DestVersion": f"{i}.0", "FirmwareUrl": url})
+            for i in range(5)]
+    elsewhere = create(api, {"ProductKey": other, "FirmwareName": name(), "DestVersion": "3.0", "FirmwareUrl": url})
+    seen = []
+    for page, want in ((1, 2), (2, 2), (3, 1), (4, 0)):
+        body = api.must("ListOTAFirmware", ProductKey=pk, CurrentPage=page, PageSize=2)
+        assert (body["CurrentPage"], body["PageSize"], body["PageCount"], body["Total"]) == (page, 2, 3, 5)
+        assert list(body["FirmwareInfo"]) == ["SimpleFirmwareInfo"]
+        seen += [f["FirmwareId"] for f in body["FirmwareInfo"]["SimpleFirmwareInfo"]]
+        assert len(body["FirmwareInfo"]["SimpleFirmwareInfo"]) == want
+    assert seen == made[::-1]  # newest first
+
+    def listed(**filters):
+        body = api.must("ListOTAFirmware", CurrentPage=1, PageSize=100, **filters)
+        return body["Total"], [f["FirmwareId"] for f in body["FirmwareInfo"]["SimpleFirmwareInfo"]]
+    assert listed(ProductKey=pk, DestVersion="3.0") == (1, [made[3]])
+    assert listed(ProductKey=pk, DestVersion="3") == (0, [])
+    assert listed(ProductKey=other) == (1, [elsewhere])
+    everywhere = listed(DestVersion="3.0")[1]
+    assert {made[3], elsewhere} <= set(everywhere)
+    api.must("DeleteOTAFirmware", FirmwareId=made[0])
+    assert listed(ProductKey=pk)[1] == made[:0:-1]
+
+
+def test_list_members(api, url):
+    pk = api.product()
+    api.must("CreateOTAModule", ProductKey=pk, ModuleName="mcu")
+    base = {"ProductKey": pk, "DestVersion": "2.0"}
+    create(api, base, FirmwareName="several-" + pk, MultiFiles=files(api), NeedToVerify=False)
+    create(api, base, FirmwareName="one-" + pk, FirmwareUrl=url, Type=1, SrcVersion="1.0", ModuleName="mcu",
+           FirmwareDesc="text", Udi="u")
+    one, several = api.must("ListOTAFirmware", ProductKey=pk, CurrentPage=1,
+                            PageSize=2)["FirmwareInfo"]["SimpleFirmwareInfo"]
+    shown = show(api, one["FirmwareId"])
+    assert one == {k: v for k, v in shown.items() if k not in ("FirmwareUrl", "VerifyProgress", "Udi")}
+    assert (one["FirmwareSize"], one["FirmwareSign"], one["SrcVersion"], one["Status"]) == (len(CONTENT), MD5, "1.0", 0)
+    assert (several["FirmwareSize"], several["Status"]) == (12, -1)
+    assert not {"FirmwareSign", "SrcVersion", "FirmwareDesc", "MultiFiles"} & set(several)
+    assert several["ProductName"] == shown["ProductName"]
+
+
+def test_list_refused(api):
+    for n in ("CurrentPage", "PageSize"):
+        api.refused("ListOTAFirmware", "Missing" + n, {"CurrentPage": 1, "PageSize": 1, n: None})
+    for page, size in ((0, 10), (1, 0), (1, 101)):
+        api.refused("ListOTAFirmware", "iot.common.InvalidPageParams", CurrentPage=page, PageSize=size)
+    api.refused("ListOTAFirmware", "iot.prod.NotExistedProduct", CurrentPage=1, PageSize=1, ProductKey="a1nothere00")
 
 
 # ---- deleting ----
