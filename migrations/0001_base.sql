@@ -294,6 +294,7 @@ create table task (
 	modified_ms bigint not null,
 	primary key (job_id, seq)
 ) with (fillfactor = 80);
+create index task_device on task (job_id, device_id);
 
 -- One row per unfinished task: the way from a report to its task, and the net under "a device has at most one
 -- unfinished task". module '' = the whole device: used by every job without MultiModuleMode.

@@ -258,7 +258,7 @@ enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmwa
 	return db_run(db, S_firmware_modify, &a, NULL);
 }
 
-static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, int64_t firmware_id)
+static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, int64_t firmware_id, struct rows **ret)
 {
 	struct args a;
 	enum err e;
@@ -266,13 +266,17 @@ static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, in
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
-	e = db_one(db, s, &a, NULL);
+	e = db_one(db, s, &a, ret);
 	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL) : e;
 }
 
-enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id)
+enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret_product_id)
 {
-	return firmware_must(db, S_firmware_owned, account_id, firmware_id);
+	struct rows *r;
+
+	TRY(firmware_must(db, S_firmware_owned, account_id, firmware_id, &r));
+	*ret_product_id = row_int(r, 0, C_firmware_owned_product_id);
+	return OK;
 }
 
 enum err store_firmware_delete(struct db *db, int64_t account_id, int64_t firmware_id, utc_ms now)
@@ -280,7 +284,7 @@ enum err store_firmware_delete(struct db *db, int64_t account_id, int64_t firmwa
 	struct rows *r;
 	struct args a;
 
-	TRY(firmware_must(db, S_firmware_lock, account_id, firmware_id));
+	TRY(firmware_must(db, S_firmware_lock, account_id, firmware_id, NULL));
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	TRY(db_one(db, S_firmware_busy, &a, &r));

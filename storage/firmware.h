@@ -56,8 +56,8 @@ enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmw
 /* Changes what is not NULL. ERR_FIRMWARE_NAME_EXISTS. The account is locked, as for a new package. */
 enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmware_id, const char *name,
 			       const char *description, const char *udi, utc_ms now) MUST_USE;
-/* ERR_FIRMWARE_NOT_FOUND unless the account has or had such a package. */
-enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id) MUST_USE;
+/* Key of the package's product. ERR_FIRMWARE_NOT_FOUND unless the account has or had such a package. */
+enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret_product_id) MUST_USE;
 /* Marks the package as deleted; its jobs stay readable, its files are removed by the sweep of the package
  * store when no link to them is good any more. ERR_FIRMWARE_NOT_FOUND; ERR_FIRMWARE_DELETE while a job of it
  * has not ended. */

@@ -198,7 +198,7 @@ static int64_t unset_or(const struct rows *r, int i, int col)
 	return row_int_or(r, i, col, JOB_UNSET);
 }
 
-/* A row of job_get or job_page: their columns are the same. */
+/* A row of job_get, job_page or job_page_device: their columns are the same. */
 static struct job job_settings(const struct rows *r, int i)
 {
 	struct job j = {
@@ -264,10 +264,18 @@ enum err store_job_get(struct db *db, int64_t account_id, int64_t job_id, struct
 	return OK;
 }
 
+static const struct job_view *job_views(struct db *db, const struct rows *r)
+{
+	struct job_view *views = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct job_view);
+
+	for (int i = 0; i < rows_count(r); i++)
+		views[i] = job_view(r, i);
+	return views;
+}
+
 enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_t count,
 			const struct job_view **ret, size_t *ret_n, int64_t *ret_total)
 {
-	struct job_view *views;
 	struct rows *r;
 	struct args a;
 
@@ -278,10 +286,29 @@ enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_
 	arg_int(&a, from);
 	arg_int(&a, count);
 	TRY(db_run(db, S_job_page, &a, &r));
-	views = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct job_view);
-	for (int i = 0; i < rows_count(r); i++)
-		views[i] = job_view(r, i);
-	*ret = views;
+	*ret = job_views(db, r);
+	*ret_n = (size_t)rows_count(r);
+	return OK;
+}
+
+enum err store_job_page_of_device(struct db *db, int64_t firmware_id, int64_t device_id, int64_t from, int64_t count,
+				  const struct job_view **ret, size_t *ret_n, int64_t *ret_total)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, device_id);
+	TRY(db_one(db, S_job_count_device, &a, &r));
+	*ret_total = row_int(r, 0, C_job_count_device_n);
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	arg_int(&a, from);
+	arg_int(&a, count);
+	arg_int(&a, device_id);
+	TRY(db_run(db, S_job_page_device, &a, &r));
+	*ret = job_views(db, r);
 	*ret_n = (size_t)rows_count(r);
 	return OK;
 }

@@ -88,6 +88,10 @@ enum err store_job_get(struct db *db, int64_t account_id, int64_t job_id, struct
 enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_t count,
 			const struct job_view **ret, size_t *ret_n, int64_t *ret_total) MUST_USE;
 
+/* The same for those that contain the device. */
+enum err store_job_page_of_device(struct db *db, int64_t firmware_id, int64_t device_id, int64_t from, int64_t count,
+				  const struct job_view **ret, size_t *ret_n, int64_t *ret_total) MUST_USE;
+
 /* ---- cancelling ---- */
 
 /* The state of a job as it is seen under its lock. */

@@ -118,3 +118,38 @@ enum err store_task_of_names(struct db *db, int64_t job_id, enum task_state stat
 	*ret_n = n;
 	return OK;
 }
+
+enum err store_task_unfinished(struct db *db, int64_t device_id, const char *module, int state_mask,
+			       const struct task_unfinished **ret, size_t *ret_n)
+{
+	struct task_unfinished *tasks;
+	struct rows *r;
+	struct args a;
+
+	ensure((state_mask & ~TASK_MASK_UNFINISHED) == 0);
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	arg_text(&a, module);
+	arg_int(&a, state_mask);
+	TRY(db_run(db, S_task_unfinished, &a, &r));
+	tasks = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct task_unfinished);
+	for (int i = 0; i < rows_count(r); i++) {
+		const char *src = row_text(r, i, C_task_unfinished_src_version);
+
+		tasks[i] = (struct task_unfinished){
+			.job_id = row_int(r, i, C_task_unfinished_job_id),
+			.seq = (int)row_int(r, i, C_task_unfinished_seq),
+			.state = (enum task_state)row_int(r, i, C_task_unfinished_state),
+			.src_version = src ? src : "",
+			.created_ms = row_int(r, i, C_task_unfinished_created_ms),
+			.modified_ms = row_int(r, i, C_task_unfinished_modified_ms),
+			.firmware_id = row_int(r, i, C_task_unfinished_firmware_id),
+			.module = row_text(r, i, C_task_unfinished_module),
+			.dest_version = row_text(r, i, C_task_unfinished_dest_version),
+			.product_name = row_text(r, i, C_task_unfinished_product_name),
+		};
+	}
+	*ret = tasks;
+	*ret_n = (size_t)rows_count(r);
+	return OK;
+}

@@ -35,4 +35,18 @@ enum err store_task_of_names(struct db *db, int64_t job_id, enum task_state stat
 			     const char *const *names, size_t n_names, const struct task_row **ret,
 			     size_t *ret_n) MUST_USE;
 
+/* An unfinished task, as ListOTAUnfinishedTaskByDevice shows it. */
+struct task_unfinished {
+	int64_t job_id;
+	int seq;
+	enum task_state state;
+	const char *src_version; /* "" when the device had never reported one */
+	utc_ms created_ms, modified_ms;
+	int64_t firmware_id;
+	const char *module, *dest_version, *product_name;
+};
+/* All of a device, newest first; module NULL: of all modules; state_mask: TASK_BIT of the states wanted. */
+enum err store_task_unfinished(struct db *db, int64_t device_id, const char *module, int state_mask,
+			       const struct task_unfinished **ret, size_t *ret_n) MUST_USE;
+
 #endif

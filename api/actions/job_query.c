@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QueryOTAJob and ListOTAJobByFirmware. */
+/* QueryOTAJob, ListOTAJobByFirmware, ListOTAJobByDevice. */
 #include "api/actions/show.h"
+#include "storage/device.h"
 #include "storage/firmware.h"
 #include "storage/job.h"
 
@@ -12,10 +13,15 @@ struct list_in {
 	struct opt_int page, size;
 };
 
+struct device_in {
+	const char *firmware_id, *product_key, *device_name;
+	struct opt_int page, size;
+};
+
 struct tag_out {
 	const char *key, *value;
 };
-/* Of both answers; ListOTAJobByFirmware shows part of it. */
+/* Of all answers; the lists show part of it. */
 struct job_out {
 	const char *job_id, *status, *type, *name, *firmware_id, *product_key, *dest_version, *selection_type,
 		*selection;
@@ -49,12 +55,23 @@ static const struct field list_in[] = {
 	FIELD_END
 };
 
+static const struct field device_in[] = {
+	STR(struct device_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
+	STR(struct device_in, product_key, "ProductKey", "Its product.", .flags = REQUIRED),
+	STR(struct device_in, device_name, "DeviceName", "A device of the product.", .flags = REQUIRED),
+	INT(struct device_in, page, "CurrentPage", "Page, from 1.",
+	    .flags = REQUIRED, .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
+	INT(struct device_in, size, "PageSize", "Jobs on a page, 1 to 100.",
+	    .flags = REQUIRED, .min = 1, .max = 100, .err = ERR_PAGE_PARAMS),
+	FIELD_END
+};
+
 static const struct field tag_out[] = {
 	STR(struct tag_out, key,   "Key",   "Key.",   .flags = OPTIONAL),
 	STR(struct tag_out, value, "Value", "Value.", .flags = OPTIONAL),
 	FIELD_END
 };
-/* Rows that both answers have. */
+/* Rows that all answers have. */
 #define JOB_STATUS_FIELDS \
 	STR (struct job_out, job_id, "JobId", "The job.", .flags = OPTIONAL), \
 	STR (struct job_out, status, "JobStatus", "PLANNED, IN_PROGRESS, COMPLETED or CANCELED.", .flags = OPTIONAL), \
@@ -112,6 +129,9 @@ static const struct field list_out[] = {
 
 static const enum err query_fails[] = { ERR_JOB_ID, OK };
 static const enum err list_fails[] = { ERR_FIRMWARE_NOT_FOUND, ERR_PAGE_PARAMS, OK };
+static const enum err device_fails[] = {
+	ERR_PAGE_PARAMS, ERR_FIRMWARE_NOT_FOUND, ERR_PRODUCT_NOT_FOUND, ERR_FIRMWARE_PRODUCT, ERR_DEVICE_NOT_FOUND, OK
+};
 /* clang-format on */
 
 static struct obj_list show_tags(struct arena *a, const struct job *j)
@@ -174,29 +194,49 @@ static enum err query_run(struct call *c, const void *in_, void *out_)
 	return OK;
 }
 
+static struct list_out show_jobs(struct arena *a, const struct opt_int *page, const struct opt_int *size,
+				 const struct job_view *jobs, size_t n, int64_t total)
+{
+	struct job_out *shown = ARENA_ARRAY(a, n, struct job_out);
+
+	for (size_t i = 0; i < n; i++)
+		shown[i] = show_job(a, &jobs[i]);
+	return (struct list_out){
+		.page = *page,
+		.size = *size,
+		.pages = show_page_count(total, size->v),
+		.total = show_int(total),
+		.data = { .n = n, .v = shown },
+	};
+}
+
 static enum err list_run(struct call *c, const void *in_, void *out_)
 {
 	const struct list_in *in = in_;
 	struct list_out *out = out_;
 	const struct job_view *jobs;
-	struct job_out *shown;
+	int64_t id, product_id, total;
+	size_t n;
+
+	TRY(firmware_find(c, in->firmware_id, &id, &product_id));
+	TRY(store_job_page(c->db, id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
+	*out = show_jobs(c->arena, &in->page, &in->size, jobs, n, total);
+	return OK;
+}
+
+static enum err device_run(struct call *c, const void *in_, void *out_)
+{
+	const struct device_in *in = in_;
+	struct list_out *out = out_;
+	const struct job_view *jobs;
+	struct device_ref d;
 	int64_t id, total;
 	size_t n;
 
-	if (!id_parse(ID_FIRMWARE, in->firmware_id, &id, NULL))
-		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND, NULL);
-	TRY(store_firmware_owned(c->db, c->account_id, id));
-	TRY(store_job_page(c->db, id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
-	shown = ARENA_ARRAY(c->arena, n, struct job_out);
-	for (size_t i = 0; i < n; i++)
-		shown[i] = show_job(c->arena, &jobs[i]);
-	*out = (struct list_out){
-		.page = in->page,
-		.size = in->size,
-		.pages = show_page_count(total, in->size.v),
-		.total = show_int(total),
-		.data = { .n = n, .v = shown },
-	};
+	TRY(firmware_find_of(c, in->firmware_id, in->product_key, &id));
+	TRY(store_device_find(c->db, c->account_id, NULL, in->product_key, in->device_name, &d));
+	TRY(store_job_page_of_device(c->db, id, d.id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
+	*out = show_jobs(c->arena, &in->page, &in->size, jobs, n, total);
 	return OK;
 }
 
@@ -228,4 +268,19 @@ const struct action action_ListOTAJobByFirmware = {
 	.out_size = sizeof(struct list_out),
 	.run = list_run,
 	.fails = list_fails,
+};
+
+const struct action action_ListOTAJobByDevice = {
+	.name = "ListOTAJobByDevice",
+	.effect = READS,
+	.role = ROLE_VIEWER,
+	.qps = 10,
+	.methods = "GET POST",
+	.doc = "Lists the jobs of a package that contain a device.",
+	.in = device_in,
+	.out = list_out,
+	.in_size = sizeof(struct device_in),
+	.out_size = sizeof(struct list_out),
+	.run = device_run,
+	.fails = device_fails,
 };

@@ -2,6 +2,8 @@
 #include "api/actions/show.h"
 
 #include "engine/base/parse.h"
+#include "storage/firmware.h"
+#include "storage/product.h"
 
 enum err job_find(struct call *c, const char *job_id, struct job_view *ret)
 {
@@ -12,6 +14,27 @@ enum err job_find(struct call *c, const char *job_id, struct job_view *ret)
 		return fail_param(c->error, ERR_JOB_ID, NULL);
 	e = store_job_get(c->db, c->account_id, id, ret);
 	return e == ERR_NOT_FOUND ? fail_param(c->error, ERR_JOB_ID, NULL) : e;
+}
+
+enum err firmware_find(struct call *c, const char *firmware_id, int64_t *ret_id, int64_t *ret_product_id)
+{
+	int64_t id;
+
+	if (!id_parse(ID_FIRMWARE, firmware_id, &id, NULL))
+		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND, NULL);
+	TRY(store_firmware_owned(c->db, c->account_id, id, ret_product_id));
+	*ret_id = id;
+	return OK;
+}
+
+enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id)
+{
+	struct product p;
+	int64_t product_id;
+
+	TRY(firmware_find(c, firmware_id, ret_id, &product_id));
+	TRY(store_product_find(c->db, c->account_id, product_key, &p));
+	return p.id == product_id ? OK : fail_param(c->error, ERR_FIRMWARE_PRODUCT, NULL);
 }
 
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq)

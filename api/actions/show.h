@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the handlers of all actions share: finding a job by its id, and how ids, times and pages look in answers. */
+/* What the handlers of all actions share: finding jobs and packages by their ids, and how ids, times and pages look in answers. */
 #ifndef API_ACTIONS_SHOW_H
 #define API_ACTIONS_SHOW_H
 
@@ -9,6 +9,11 @@
 
 /* The job of this JobId and of the caller's account; else ERR_JOB_ID. */
 enum err job_find(struct call *c, const char *job_id, struct job_view *ret) MUST_USE;
+
+/* Keys of the package of this FirmwareId, which may be deleted, and of its product; else ERR_FIRMWARE_NOT_FOUND. */
+enum err firmware_find(struct call *c, const char *firmware_id, int64_t *ret_id, int64_t *ret_product_id) MUST_USE;
+/* The same for a package that has to be of this product: ERR_PRODUCT_NOT_FOUND, ERR_FIRMWARE_PRODUCT. */
+enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id) MUST_USE;
 
 /* The vendor-shaped id of a key, in the arena. */
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq);

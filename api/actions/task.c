@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ListOTATaskByJob. */
+/* ListOTATaskByJob and ListOTAUnfinishedTaskByDevice. */
 #include "storage/task.h"
 
 #include "api/actions/show.h"
+#include "storage/device.h"
 #include "storage/job.h"
 
 #define PAGE_SIZE_DEFAULT 10
@@ -21,6 +22,18 @@ struct task_out {
 struct list_out {
 	struct opt_int page, size, pages, total;
 	struct obj_list data; /* of struct task_out */
+};
+
+struct unfinished_in {
+	const char *iot_id, *product_key, *device_name, *module, *status;
+	struct str_list states;
+};
+struct unfinished_task {
+	const char *task_id, *status, *job_id, *firmware_id, *module, *product_key, *product_name, *device_name, *iot_id,
+		*src_version, *dest_version, *utc_create, *utc_modified;
+};
+struct unfinished_out {
+	struct obj_list data; /* of struct unfinished_task */
 };
 
 /* clang-format off */
@@ -62,6 +75,43 @@ static const struct field list_out[] = {
 	OBJS(struct list_out, data,  "Data",        "Tasks in order of creation.", .item = "SimpleOTATaskInfo",
 	     .of = task_out, .of_size = sizeof(struct task_out)),
 	FIELD_END
+};
+
+#define UNFINISHED "CONFIRM QUEUED NOTIFIED IN_PROGRESS"
+static const struct field unfinished_in[] = {
+	STR (struct unfinished_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL),
+	STR (struct unfinished_in, product_key, "ProductKey", "Product of the device, together with DeviceName.", .flags = OPTIONAL),
+	STR (struct unfinished_in, device_name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
+	STR (struct unfinished_in, module, "ModuleName", "Only tasks of this module; default: the whole device.", .flags = OPTIONAL),
+	STR (struct unfinished_in, status, "TaskStatus", "Only tasks of this status.", .one_of = UNFINISHED, .err = ERR_TASK_STATUS),
+	STRS(struct unfinished_in, states, "TaskStatusList", "Only tasks of one of these; wins over TaskStatus.",
+	     .one_of = UNFINISHED, .err = ERR_TASK_STATUS),
+	FIELD_END
+};
+static const struct field unfinished_task[] = {
+	STR(struct unfinished_task, task_id,      "TaskId",      "The task.", .flags = OPTIONAL),
+	STR(struct unfinished_task, status,       "TaskStatus",  "CONFIRM, QUEUED, NOTIFIED or IN_PROGRESS.", .flags = OPTIONAL),
+	STR(struct unfinished_task, job_id,       "JobId",       "Its job.", .flags = OPTIONAL),
+	STR(struct unfinished_task, firmware_id,  "FirmwareId",  "The package.", .flags = OPTIONAL),
+	STR(struct unfinished_task, module,       "ModuleName",  "Module of the package.", .flags = OPTIONAL),
+	STR(struct unfinished_task, product_key,  "ProductKey",  "The product.", .flags = OPTIONAL),
+	STR(struct unfinished_task, product_name, "ProductName", "Its name.", .flags = OPTIONAL),
+	STR(struct unfinished_task, device_name,  "DeviceName",  "The device.", .flags = OPTIONAL),
+	STR(struct unfinished_task, iot_id,       "IotId",       "Its id.", .flags = OPTIONAL),
+	STR(struct unfinished_task, src_version,  "SrcVersion",  "Version before the update; empty: never reported.", .flags = OPTIONAL),
+	STR(struct unfinished_task, dest_version, "DestVersion", "Version that the package brings.", .flags = OPTIONAL),
+	STR(struct unfinished_task, utc_create,   "UtcCreate",   "When the task was created.", .flags = OPTIONAL),
+	STR(struct unfinished_task, utc_modified, "UtcModified", "Last change.", .flags = OPTIONAL),
+	FIELD_END
+};
+static const struct field unfinished_out[] = {
+	OBJS(struct unfinished_out, data, "Data", "Tasks, newest first.", .item = "SimpleOTATaskInfo", .of = unfinished_task,
+	     .of_size = sizeof(struct unfinished_task)),
+	FIELD_END
+};
+
+static const enum err unfinished_fails[] = {
+	ERR_TASK_STATUS, ERR_NULL_PRODUCT_KEY, ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND, OK
 };
 static const enum err list_fails[] = { ERR_JOB_ID, ERR_TASK_STATUS, ERR_PAGE_PARAMS, ERR_LIST_TOO_LONG, OK };
 /* clang-format on */
@@ -151,6 +201,55 @@ static enum err list_run(struct call *c, const void *in_, void *out)
 	return in->names.n > 0 ? list_named(c, in, &v, state, out) : list_page(c, in, &v, state, out);
 }
 
+static int state_mask(const struct unfinished_in *in)
+{
+	int mask = 0;
+
+	for (size_t i = 0; i < in->states.n; i++)
+		mask |= TASK_BIT(task_state_parse(in->states.v[i]));
+	if (in->states.n == 0)
+		mask = in->status ? TASK_BIT(task_state_parse(in->status)) : TASK_MASK_UNFINISHED;
+	return mask;
+}
+
+static struct unfinished_task show_unfinished(struct arena *a, const struct device_ref *d,
+					      const struct task_unfinished *t)
+{
+	return (struct unfinished_task){
+		.task_id = show_id(a, ID_TASK, t->job_id, t->seq),
+		.status = task_state_name(t->state),
+		.job_id = show_id(a, ID_JOB, t->job_id, 0),
+		.firmware_id = show_id(a, ID_FIRMWARE, t->firmware_id, 0),
+		.module = t->module,
+		.product_key = d->product_key,
+		.product_name = t->product_name,
+		.device_name = d->name,
+		.iot_id = show_id(a, ID_DEVICE, d->id, 0),
+		.src_version = t->src_version,
+		.dest_version = t->dest_version,
+		.utc_create = show_utc(a, t->created_ms),
+		.utc_modified = show_utc(a, t->modified_ms),
+	};
+}
+
+static enum err unfinished_run(struct call *c, const void *in_, void *out_)
+{
+	const struct unfinished_in *in = in_;
+	struct unfinished_out *out = out_;
+	const struct task_unfinished *tasks;
+	struct unfinished_task *shown;
+	struct device_ref d;
+	size_t n;
+
+	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->device_name, &d));
+	TRY(store_task_unfinished(c->db, d.id, in->module, state_mask(in), &tasks, &n));
+	shown = ARENA_ARRAY(c->arena, n, struct unfinished_task);
+	for (size_t i = 0; i < n; i++)
+		shown[i] = show_unfinished(c->arena, &d, &tasks[i]);
+	out->data = (struct obj_list){ .n = n, .v = shown };
+	return OK;
+}
+
 const struct action action_ListOTATaskByJob = {
 	.name = "ListOTATaskByJob",
 	.effect = READS,
@@ -164,4 +263,19 @@ const struct action action_ListOTATaskByJob = {
 	.out_size = sizeof(struct list_out),
 	.run = list_run,
 	.fails = list_fails,
+};
+
+const struct action action_ListOTAUnfinishedTaskByDevice = {
+	.name = "ListOTAUnfinishedTaskByDevice",
+	.effect = READS,
+	.role = ROLE_VIEWER,
+	.qps = 10,
+	.methods = "GET POST",
+	.doc = "Lists the unfinished tasks of a device, of all its modules.",
+	.in = unfinished_in,
+	.out = unfinished_out,
+	.in_size = sizeof(struct unfinished_in),
+	.out_size = sizeof(struct unfinished_out),
+	.run = unfinished_run,
+	.fails = unfinished_fails,
 };

@@ -104,8 +104,8 @@ select object_key, name, size, md5, sha256 from firmware_file where firmware_id 
 
 -- name: firmware_owned
 -- in: bigint bigint
--- out: id
-select id from firmware where id = $1::bigint and account_id = $2::bigint;
+-- out: product_id
+select product_id from firmware where id = $1::bigint and account_id = $2::bigint;
 
 -- name: firmware_lock
 -- in: bigint bigint

@@ -144,6 +144,24 @@ order by id desc offset $2::bigint limit $3::bigint;
 -- out: n
 select count(*) as n from job where firmware_id = $1::bigint;
 
+-- name: job_page_device
+-- in: bigint bigint bigint bigint
+-- out: id account_id product_id firmware_id kind target_selection src_versions gray_milli gray_text dynamic_mode schedule_ms finish_ms retry_interval retry_count timeout_min created_max overwrite_mode need_push need_confirm download_mqtt multi_module tag_keys tag_values created_ms modified_ms status max_per_minute started_ms ended_ms product_key product_name firmware_name dest_version module group_id group_name
+-- Those that have a task of device $4.
+select s.* from job_shown s
+where s.firmware_id = $1::bigint
+  and exists (select from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
+	where t.job_id = s.id and t.device_id = $4::bigint)
+order by s.id desc offset $2::bigint limit $3::bigint;
+
+-- name: job_count_device
+-- in: bigint bigint
+-- out: n
+select count(*) as n from job j
+where j.firmware_id = $1::bigint
+  and exists (select from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
+	where t.job_id = j.id and t.device_id = $2::bigint);
+
 -- name: job_now
 -- in: bigint
 -- out: status making made_seq n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled

@@ -51,6 +51,20 @@ from task_now t join named n on n.id = t.device_id
 where t.job_id = $1::bigint
 order by t.seq;
 
+-- name: task_unfinished
+-- in: bigint text int
+-- out: job_id seq state src_version created_ms modified_ms firmware_id module dest_version product_name
+-- Unfinished tasks of device $1, of module $2 (null: of all), in a state of mask $3; newest first.
+select n.job_id, n.seq, n.state, n.src_version, n.created_ms, n.modified_ms, j.firmware_id, f.module, f.dest_version,
+       p.name as product_name
+from active_task a
+join task_now n on n.job_id = a.job_id and n.seq = a.seq
+join job j on j.id = a.job_id
+join firmware f on f.id = j.firmware_id
+join product p on p.id = j.product_id
+where a.device_id = $1::bigint and ($2::text is null or f.module = $2) and ($3::int >> n.state) & 1 = 1
+order by n.job_id desc, n.seq desc;
+
 -- name: task_counts
 -- in: bigint
 -- out: n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ListOTATaskByJob and ListOTAJobByFirmware: pages, filters, members, order (api §2.4, §5.6, §6.1)."""
+"""Lists of jobs and tasks: pages, filters, members, order (api §2.4, §5.6, §5.7, §6.1, §6.2)."""
 import re
 
 import pytest
 
-from client import wait_until
+from client import now_ms, wait_until
 
 F = "iot.firmware."
 N = 25
@@ -161,3 +161,104 @@ def test_jobs_refusals(w, api):
     other = api.firmware(w.pk, "9.9.9")
     body = api.must("ListOTAJobByFirmware", FirmwareId=other.id, CurrentPage=1, PageSize=10)
     assert (body["Total"], body["PageCount"], body["Data"]) == (0, 0, {"SimpleOTAJobInfo": []})
+
+
+# ---- by device ----
+
+def jobs_of(api, fw, pk, name, page=1, size=100):
+    return api.must("ListOTAJobByDevice", FirmwareId=fw.id, ProductKey=pk, DeviceName=name, CurrentPage=page,
+                    PageSize=size)
+
+
+def test_jobs_of_a_device(api, fleet):
+    f = fleet(2, online=False)
+    one, other = [r["DeviceName"] for r in f.rows]
+    fw = api.firmware(f.pk)
+    made = [api.job(fw, TargetSelection="SPECIFIC", TargetDeviceName=[one], Tag=[{"Key": "n", "Value": str(i)}])
+            for i in range(3)]
+    both = api.job(fw, ScheduleTime=now_ms() + 3_600_000)
+    elsewhere = api.job(api.firmware(f.pk, "3.0.0"))
+    for job in (*made, both, elsewhere):
+        wait_until(lambda job=job: api.must("ListOTATaskByJob", JobId=job)["Total"] > 0)
+    listed = []
+    for page, want in ((1, 3), (2, 1), (3, 0)):
+        body = jobs_of(api, fw, f.pk, one, page, 3)
+        assert (body["CurrentPage"], body["PageSize"], body["PageCount"], body["Total"]) == (page, 3, 2, 4)
+        got = body["Data"]["SimpleOTAJobInfo"]
+        assert len(got) == want
+        listed += got
+    assert [j["JobId"] for j in listed] == [both, *made[::-1]]  # newest first
+    assert listed[0]["JobStatus"] == "PLANNED"
+    everything = {j["JobId"]: j for j in api.must("ListOTAJobByFirmware", FirmwareId=fw.id, CurrentPage=1,
+                                                  PageSize=200)["Data"]["SimpleOTAJobInfo"]}
+    assert all(j == everything[j["JobId"]] for j in listed)
+    assert [j["JobId"] for j in jobs_of(api, fw, f.pk, other)["Data"]["SimpleOTAJobInfo"]] == [both]
+    empty = jobs_of(api, api.firmware(f.pk, "4.0.0"), f.pk, one)
+    assert (empty["Total"], empty["PageCount"], empty["Data"]) == (0, 0, {"SimpleOTAJobInfo": []})
+
+
+def test_jobs_of_a_device_refused(w, api):
+    good = {"FirmwareId": w.fw.id, "ProductKey": w.pk, "DeviceName": w.rows[0]["DeviceName"], "CurrentPage": 1,
+            "PageSize": 10}
+    for n in good:
+        api.refused("ListOTAJobByDevice", "Missing" + n, {**good, n: None})
+    for bad in ({"CurrentPage": 0}, {"PageSize": 0}, {"PageSize": 101}):
+        api.refused("ListOTAJobByDevice", "iot.common.InvalidPageParams", {**good, **bad})
+    api.refused("ListOTAJobByDevice", F + "FirmwareNotFound", {**good, "FirmwareId": "x" * 26})
+    api.refused("ListOTAJobByDevice", "iot.prod.NotExistedProduct", {**good, "ProductKey": "a1nothere00"})
+    api.refused("ListOTAJobByDevice", F + "FirmwareAndProductKeyMismatch", {**good, "ProductKey": api.product()})
+    api.refused("ListOTAJobByDevice", "iot.device.NotExistedDevice", {**good, "DeviceName": "nothere"})
+    api.must("ListOTAJobByDevice", good)
+
+
+def unfinished(api, row, **filters):
+    return api.must("ListOTAUnfinishedTaskByDevice", ProductKey=row["ProductKey"], DeviceName=row["DeviceName"],
+                    **filters)["Data"]["SimpleOTATaskInfo"]
+
+
+def test_unfinished_tasks_of_a_device(api, fleet):
+    f = fleet(1, "1.0.0")
+    (row,), (d,) = f.rows, f.devices
+    assert unfinished(api, row) == []
+    jobs = {}
+    for module, more in (("default", {}), ("mcu", {"NeedConfirm": True}), ("wifi", {"NeedPush": False})):
+        if module != "default":
+            api.must("CreateOTAModule", ProductKey=f.pk, ModuleName=module)
+        fw = api.firmware(f.pk, ModuleName=module)
+        jobs[module] = (api.job(fw, MultiModuleMode=True, **more), fw)
+    d.wait_push()
+    d.progress(5)
+    for module, status in (("default", "IN_PROGRESS"), ("mcu", "CONFIRM"), ("wifi", "QUEUED")):
+        api.wait_task(jobs[module][0], row, status)
+    listed = unfinished(api, row)
+    assert [(t["ModuleName"], t["TaskStatus"]) for t in listed] == \
+        [("wifi", "QUEUED"), ("mcu", "CONFIRM"), ("default", "IN_PROGRESS")]  # newest first
+    for t in listed:
+        job, fw = jobs[t["ModuleName"]]
+        whole = api.task(job, row)
+        assert {k: v for k, v in t.items() if k != "ModuleName"} == \
+            {k: v for k, v in whole.items() if k not in ("Progress", "TaskDesc", "Timeout")}
+        assert (t["JobId"], t["FirmwareId"]) == (job, fw.id)
+
+    def modules(**filters):
+        return {t["ModuleName"] for t in unfinished(api, row, **filters)}
+    assert modules(ModuleName="mcu") == {"mcu"} and modules(ModuleName="other") == set()
+    assert modules(TaskStatus="QUEUED") == {"wifi"} and modules(TaskStatus="NOTIFIED") == set()
+    assert modules(TaskStatusList=["CONFIRM", "IN_PROGRESS"]) == {"mcu", "default"}
+    assert modules(TaskStatusList=["CONFIRM"], TaskStatus="QUEUED") == {"mcu"}  # the list wins
+    assert modules(TaskStatus="CONFIRM", ModuleName="wifi") == set()
+    by_id = api.must("ListOTAUnfinishedTaskByDevice", IotId=row["IotId"], ProductKey="a1nothere00", DeviceName="x")
+    assert by_id["Data"]["SimpleOTATaskInfo"] == listed and set(by_id) == {"RequestId", "Success", "Data"}
+    d.inform("2.0.0")
+    wait_until(lambda: modules() == {"mcu", "wifi"})
+    api.must("CancelOTATaskByJob", JobId=jobs["mcu"][0], CancelUnconfirmedTask=True)
+    assert modules() == {"wifi"}  # at once, before the order is written
+
+
+def test_unfinished_tasks_refused(w, api):
+    row = w.rows[0]
+    for bad in ({"TaskStatus": "SUCCEEDED"}, {"TaskStatus": "queued"}, {"TaskStatusList": ["QUEUED", "FAILED"]}):
+        api.refused("ListOTAUnfinishedTaskByDevice", F + "InvalidTaskStatus", {"IotId": row["IotId"], **bad})
+    api.refused("ListOTAUnfinishedTaskByDevice", "iot.device.NotExistedDevice", ProductKey=w.pk, DeviceName="nothere")
+    api.refused("ListOTAUnfinishedTaskByDevice", "iot.prod.NullProductKey")
+    api.refused("ListOTAUnfinishedTaskByDevice", "iot.device.NullDeviceName", ProductKey=w.pk)
