@@ -145,6 +145,14 @@ static void put_schema(struct json_out *j, const struct field *f)
 }
 
 /* Lists are spelt Name.N and Name.N.Field on the wire (x-ota-style says so). */
+static bool has_field(const struct field *table, const char *name)
+{
+	for (const struct field *f = table; f && f->name; f++)
+		if (strcmp(f->name, name) == 0)
+			return true;
+	return false;
+}
+
 static void put_parameters(struct json_out *j, const struct field *table)
 {
 	json_key(j, "parameters");
@@ -162,6 +170,18 @@ static void put_parameters(struct json_out *j, const struct field *table)
 			json_put_string(j, "x-ota-alias", f->alias);
 		json_key(j, "schema");
 		put_schema(j, f);
+		json_object_end(j);
+	}
+	if (!has_field(table, "IotInstanceId")) { /* of every action (rules §7) */
+		json_object(j);
+		json_put_string(j, "name", "IotInstanceId");
+		json_put_string(j, "in", "query");
+		json_put_bool(j, "required", false);
+		json_key(j, "schema");
+		json_object(j);
+		json_put_string(j, "description", "Instance; absent: the account's default one.");
+		put_type(j, "string", NULL);
+		json_object_end(j);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -209,7 +229,8 @@ static void put_responses(struct json_out *j, const struct action *a)
 	put_answer_member(j, "RequestId", "string");
 	put_answer_member(j, "Success", "boolean");
 	put_answer_member(j, "Code", "string");
-	put_answer_member(j, "ErrorMessage", "string");
+	if (!has_field(a->out, "ErrorMessage"))
+		put_answer_member(j, "ErrorMessage", "string");
 	for (const struct field *f = a->out; f && f->name; f++) {
 		json_key(j, f->name);
 		put_schema(j, f);

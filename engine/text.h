@@ -8,6 +8,8 @@
 
 #define PRODUCT_NAME_MIN 4
 #define PRODUCT_NAME_MAX 30
+#define GROUP_NAME_MIN 4
+#define GROUP_NAME_MAX 30
 #define NICKNAME_MIN 4
 #define NICKNAME_MAX 64
 #define VERSION_MAX 64

@@ -123,6 +123,13 @@ create table device_session (
 	changed_ms bigint not null       -- last change of online
 ) with (fillfactor = 70);
 
+-- Tags of a device: one object of texts. Searched by containment.
+create table device_tags (
+	device_id bigint primary key references device on delete cascade,
+	tags      jsonb not null
+);
+create index device_tags_search on device_tags using gin (tags jsonb_path_ops);
+
 create table device_group (
 	id          bigint generated always as identity primary key,
 	account_id  bigint not null references account,
@@ -132,13 +139,29 @@ create table device_group (
 	kind        text not null,       -- LINK_PLATFORM | LINK_PLATFORM_DYNAMIC
 	name        text not null,
 	description text not null default '',
-	expression  text,                -- of a dynamic group
-	created_ms  bigint not null
+	created_ms  bigint not null,
+	deleted_ms  bigint,              -- its jobs go on showing its name
+	-- Of a dynamic group: the expression as it was given, and its terms as patterns of LIKE (engine/groupquery.h).
+	expression  text,
+	like_product_keys text[] not null default '{}',
+	like_names        text[] not null default '{}',
+	like_statuses     text[] not null default '{}',
+	tag_keys          text[] not null default '{}',
+	like_tags         text[] not null default '{}'
 );
+create unique index device_group_name on device_group (account_id, name) where deleted_ms is null;
+create index device_group_parent on device_group (parent_id);
 create table device_group_member (
 	group_id  bigint not null references device_group,
-	device_id bigint not null,
+	device_id bigint not null references device on delete cascade,
 	primary key (group_id, device_id)
+);
+create index device_group_of_device on device_group_member (device_id);
+create table device_group_tag (
+	group_id bigint not null references device_group,
+	key      text not null,
+	value    text not null,
+	primary key (group_id, key)
 );
 
 -- Batch registrations (ApplyId). Devices are made in the background, in chunks; `made` is where to resume.
@@ -383,6 +406,48 @@ left join lateral (
 	where o.job_id = t.job_id and o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1
 	order by o.no limit 1
 ) o on t.order_no < r.order_no;
+
+-- Device status as the API has it (api §8), from the device's row and its session's.
+create function device_status(disabled boolean, active_ms bigint, online boolean) returns text
+language sql immutable as $$
+	select case when disabled then 'DISABLE' when active_ms is null then 'UNACTIVE'
+	            when online then 'ONLINE' else 'OFFLINE' end
+$$;
+
+-- Which devices are in which group: the members of static groups, and of dynamic ones whatever matches now. Ask it
+-- with group_id, device_id or both given. The status is that of device_session, so it follows the broker's word by a
+-- tick.
+create view device_group_device as
+select group_id, device_id from device_group_member
+union all
+select g.id, d.id
+from device_group g
+join product p on p.account_id = g.account_id and p.instance_id = g.instance_id
+join device d on d.product_id = p.id
+where g.kind = 'LINK_PLATFORM_DYNAMIC' and g.deleted_ms is null
+  and p.product_key like all (g.like_product_keys) and d.name like all (g.like_names)
+  and case when g.like_statuses = '{}' then true else (
+	select device_status(d.disabled, s.active_ms, s.online)
+	from (select) one left join device_session s on s.device_id = d.id) like all (g.like_statuses) end
+  and case when g.tag_keys = '{}' then true else not exists (
+	select from unnest(g.tag_keys, g.like_tags) as w(key, pattern)
+	left join device_tags t on t.device_id = d.id
+	where w.key = 'abc' or (t.tags ->> w.key like w.pattern) is not true) end;
+
+-- A static group, those above it and those below it: the devices of all of them are meant by a GROUP job.
+create function device_group_family(of_group bigint) returns setof bigint
+language sql stable as $$
+	with recursive up as (
+		select id, parent_id from device_group where id = of_group
+		union
+		select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
+	), down as (
+		select id from device_group where id = of_group
+		union
+		select g.id from device_group g join down on g.parent_id = down.id where g.deleted_ms is null
+	)
+	select id from up union select id from down
+$$;
 
 -- The devices that a job may concern: of its product, enabled, registered before it, judged by the version that
 -- they had when it was created (rules §2, §3; api §10.6). Narrowed by whoever asks (names, groups, GRAY).

@@ -9,7 +9,7 @@ enum err store_firmware_lock_account(struct db *db, int64_t account_id)
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
-	return db_run(db, S_firmware_lock_account, &a, NULL);
+	return db_run(db, S_account_lock, &a, NULL);
 }
 
 enum err store_firmware_check(struct db *db, const struct firmware *f, int64_t limit)

@@ -73,26 +73,6 @@ enum err store_job_devices(struct db *db, int64_t product_id, const char *module
 	return OK;
 }
 
-enum err store_job_group(struct db *db, int64_t account_id, int64_t instance_id, const char *group_id,
-			 const char *kind, int64_t *ret_id)
-{
-	struct rows *r;
-	struct args a;
-	enum err e;
-
-	args_init(&a, db);
-	arg_int(&a, account_id);
-	arg_int(&a, instance_id);
-	arg_text(&a, group_id);
-	arg_text(&a, kind);
-	e = db_one(db, S_job_group, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL);
-	TRY(e);
-	*ret_id = row_int(r, 0, C_job_group_id);
-	return OK;
-}
-
 enum err store_job_candidate(struct db *db, const struct job *j, const struct job_firmware *f)
 {
 	bool group = strcmp(j->selection, "GROUP") == 0;

@@ -37,10 +37,6 @@ struct job_device {
  */
 enum err store_job_devices(struct db *db, int64_t product_id, const char *module, const char *const *names,
 			   size_t n, const struct job_device **ret) MUST_USE;
-/* Key of a device group of this kind. ERR_GROUP_NOT_FOUND. */
-enum err store_job_group(struct db *db, int64_t account_id, int64_t instance_id, const char *group_id,
-			 const char *kind, int64_t *ret_id) MUST_USE;
-
 /* Settings of a job, fixed when it is created. Texts are never NULL but where it is said. */
 struct job {
 	int64_t id; /* given by the database */

@@ -16,7 +16,7 @@ static enum err check_count(struct db *db, int64_t account_id, int64_t limit)
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
-	TRY(db_one(db, S_product_lock_account, &a, NULL));
+	TRY(db_one(db, S_account_lock, &a, NULL));
 	TRY(db_one(db, S_product_count, &a, &r));
 	if (limit > 0 && row_int(r, 0, C_product_count_n) >= limit)
 		return fail_param(db_error(db), ERR_PRODUCT_COUNT, NULL);

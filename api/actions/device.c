@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice, DisableThing, EnableThing (api §8.6, 8.9,
- * 8.12, 8.16). */
+/* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice, DisableThing, EnableThing (api
+ * §8.6, 8.9, 8.12, 8.16). */
 #include "api/actions/device_in.h"
+#include "api/actions/show.h"
 #include "api/credential_wait.h"
-#include "engine/base/parse.h"
-#include "engine/ids.h"
 #include "engine/text.h"
 #include "storage/product.h"
 #include "storage/task.h"
 
 #include <string.h>
-
-static const char *iot_id(struct arena *a, int64_t id)
-{
-	char *out = arena_alloc(a, ID_LEN + 1);
-
-	id_format(ID_DEVICE, id, 0, out);
-	return out;
-}
 
 /* ---- RegisterDevice ------------------------------------------------------------------------------------ */
 
@@ -106,7 +97,7 @@ static enum err register_run(struct call *c, const void *in_, void *out_)
 	data->product_key = p.product_key;
 	data->name = made.name;
 	data->secret = made.secret;
-	data->iot_id = iot_id(c->arena, made.id);
+	data->iot_id = show_id(c->arena, ID_DEVICE, made.id, 0);
 	data->nickname = in->nickname;
 	data->dev_eui = in->dev_eui;
 	data->join_eui = in->join_eui;
@@ -178,19 +169,6 @@ static const struct field detail_out[] = {
 	OBJ(struct data_out, data, "Data", "The device.", .of = detail_data), FIELD_END
 };
 
-/* Both forms of a time, or neither when it has not come yet. */
-static void put_times(struct arena *a, utc_ms t, const char **ret_gmt, const char **ret_utc)
-{
-	char *gmt = arena_alloc(a, 20), *utc = arena_alloc(a, UTC_TEXT_LEN);
-
-	if (t == 0)
-		return;
-	format_gmt_local(t, gmt);
-	format_utc_ms(t, utc);
-	*ret_gmt = gmt;
-	*ret_utc = utc;
-}
-
 static enum err detail_run(struct call *c, const void *in_, void *out_)
 {
 	const struct device_in *in = in_;
@@ -201,7 +179,7 @@ static enum err detail_run(struct call *c, const void *in_, void *out_)
 
 	TRY(device_find(c, &in->at, &ref));
 	TRY(store_device_detail(c->db, c->env->master, &ref, &d));
-	data->iot_id = iot_id(c->arena, ref.id);
+	data->iot_id = show_id(c->arena, ID_DEVICE, ref.id, 0);
 	data->product_key = ref.product_key;
 	data->product_name = d.product_name;
 	data->name = ref.name;
@@ -209,14 +187,18 @@ static enum err detail_run(struct call *c, const void *in_, void *out_)
 	data->secret = d.secret;
 	data->status = device_status(&d);
 	data->version = d.version;
-	data->node_type = (struct opt_int){ .set = true, .v = d.node_type };
+	data->node_type = show_int(d.node_type);
 	data->region = c->config->region;
 	data->ip = d.ip && *d.ip ? d.ip : NULL;
-	data->owner = (struct opt_bool){ .set = true, .v = true };
-	put_times(c->arena, d.created_ms, &data->gmt_create, &data->utc_create);
-	put_times(c->arena, d.active_ms, &data->gmt_active, &data->utc_active);
-	put_times(c->arena, d.online_ms, &data->gmt_online, &data->utc_online);
-	put_times(c->arena, d.changed_ms, &data->gmt_changed, &data->utc_changed);
+	data->owner = show_bool(true);
+	data->gmt_create = show_local(c->arena, d.created_ms);
+	data->utc_create = show_utc(c->arena, d.created_ms);
+	data->gmt_active = show_local(c->arena, d.active_ms);
+	data->utc_active = show_utc(c->arena, d.active_ms);
+	data->gmt_online = show_local(c->arena, d.online_ms);
+	data->utc_online = show_utc(c->arena, d.online_ms);
+	data->gmt_changed = show_local(c->arena, d.changed_ms);
+	data->utc_changed = show_utc(c->arena, d.changed_ms);
 	out->data = data;
 	return OK;
 }
@@ -304,7 +286,8 @@ const struct action action_DisableThing = {
 	.role = ROLE_OPERATOR,
 	.qps = 500,
 	.methods = "GET POST",
-	.doc = "Disables a device: it is disconnected and refused, gets no new update task, and keeps its data and its "
+	.doc = "Disables a device: it is disconnected and refused, gets no new update task, and keeps its "
+	       "data and its "
 	       "unfinished tasks, which go on when it is enabled again.",
 	.in = device_in,
 	.out = no_out,

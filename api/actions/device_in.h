@@ -11,11 +11,12 @@ struct device_address {
 };
 
 /* The rows of a table whose struct `type` has the address in its member `at`. */
-#define DEVICE_ADDRESS_FIELDS(type, at) \
-	STR(type, at.iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL), \
-	STR(type, at.product_key, "ProductKey", "Product of the device, together with DeviceName.", \
-	    .flags = OPTIONAL), \
-	STR(type, at.name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL)
+#define DEVICE_ADDRESS_FIELDS(type, at)                                                                     \
+	STR(type, at.iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.",              \
+	    .flags = OPTIONAL),                                                                             \
+		STR(type, at.product_key, "ProductKey", "Product of the device, together with DeviceName.", \
+		    .flags = OPTIONAL),                                                                     \
+		STR(type, at.name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL)
 /* What device_find may answer, for the list of an action's errors. */
 #define DEVICE_ADDRESS_FAILS ERR_NULL_PRODUCT_KEY, ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND
 

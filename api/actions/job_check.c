@@ -6,6 +6,7 @@
 #include "engine/devicelist.h"
 #include "engine/ids.h"
 #include "engine/text.h"
+#include "storage/group.h"
 #include "storage/package_store.h"
 #include "storage/product.h"
 
@@ -16,7 +17,6 @@
 #define FINISH_MIN_MS MS_PER_HOUR
 #define FINISH_MAX_MS (30 * MS_PER_DAY)
 #define MQTT_BYTES_MAX (16LL * 1024 * 1024)
-#define GROUP_TYPE "LINK_PLATFORM"
 
 static enum err refuse(struct creation *n, enum err err, const char *param)
 {
@@ -255,14 +255,17 @@ static enum err check_gray(struct creation *n)
 /* 17 */
 static enum err check_group(struct creation *n)
 {
+	struct group g;
+
 	if (!selects(n, "GROUP"))
 		return OK;
 	if (!n->in->group_id)
 		return refuse(n, ERR_GROUP_NULL, NULL);
-	if (!n->in->group_type || strcmp(n->in->group_type, GROUP_TYPE) != 0)
+	if (!n->in->group_type || strcmp(n->in->group_type, GROUP_STATIC) != 0)
 		return refuse(n, ERR_FORMAT, "GroupType");
-	return store_job_group(n->c->db, n->c->account_id, n->c->instance_id, n->in->group_id, GROUP_TYPE,
-			       &n->job.group_id);
+	TRY(store_group_find(n->c->db, n->c->account_id, n->in->group_id, GROUP_STATIC, &g));
+	n->job.group_id = g.id;
+	return OK;
 }
 
 /* 18 */

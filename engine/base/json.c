@@ -215,6 +215,11 @@ bool json_is_object(const struct json *v)
 	return YAJL_IS_OBJECT(node(v));
 }
 
+bool json_is_array(const struct json *v)
+{
+	return YAJL_IS_ARRAY(node(v));
+}
+
 const char *json_scalar(struct arena *a, const struct json *v)
 {
 	yajl_val n = node(v);

@@ -35,6 +35,7 @@ const char *json_text(const struct json *v);
 /* A number or a string of an integer, blanks around it and a fraction are dropped: devices send both. */
 bool json_int_lenient(const struct json *v, int64_t *ret);
 bool json_is_object(const struct json *v);
+bool json_is_array(const struct json *v);
 /* Scalars as text ("1" and 1 are both "1"), in the arena; NULL otherwise. */
 const char *json_scalar(struct arena *a, const struct json *v);
 size_t json_length(const struct json *v);

@@ -21,8 +21,9 @@ bool parse_percent(const char *s, int64_t *ret_milli);
 void format_utc_ms(utc_ms t, char out[UTC_TEXT_LEN]);
 /* 2020-10-13T09:46Z, as the times of modules have it (api.md §2.5). */
 void format_utc_minute(utc_ms t, char out[UTC_TEXT_LEN]);
+#define LOCAL_TEXT_LEN 20
 /* 2018-08-06 10:47:50, China local time, as the Gmt fields have it (api.md §2.5). */
-void format_gmt_local(utc_ms t, char out[20]);
+void format_gmt_local(utc_ms t, char out[LOCAL_TEXT_LEN]);
 
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t len);

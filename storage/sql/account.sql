@@ -10,6 +10,12 @@ insert into account (name, created_ms) values ($1::text, $2::bigint) on conflict
 -- out: id
 select id from account where name = $1::text;
 
+-- name: account_lock
+-- in: bigint
+-- out: id
+-- What an account may have only so many of is counted and added one call at a time.
+select id from account where id = $1::bigint for no key update;
+
 -- name: instance_add_default
 -- in: bigint text bigint
 -- out: 

@@ -79,8 +79,6 @@ with d as (
 	delete from device_module using d where device_module.device_id = d.id
 ), s as (
 	delete from device_session using d where device_session.device_id = d.id
-), g as (
-	delete from device_group_member using d where device_group_member.device_id = d.id
 )
 insert into credential_change (product_key, device_name, device_id)
 select p.product_key, d.name, d.id from d join product p on p.id = d.product_id

@@ -1,10 +1,5 @@
 -- Packages; see storage/firmware.h. Numbers are those of engine/states.def and enum firmware_status.
 
--- name: firmware_lock_account
--- in: bigint
--- out: id
-select id from account where id = $1::bigint for no key update;
-
 -- name: firmware_check
 -- in: bigint bigint text text smallint text text
 -- out: module_there count name_taken version_taken

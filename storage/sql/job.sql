@@ -71,29 +71,14 @@ limit 1;
 -- in: bigint text text text bigint bigint
 -- out: id
 -- The same for a GROUP job: devices of group $5, of the groups above it and of those below it.
-with recursive up as (
-	select g.id, g.parent_id from device_group g where g.id = $5::bigint
-	union
-	select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
-), down as (
-	select g.id from device_group g where g.id = $5
-	union
-	select g.id from device_group g join down on g.parent_id = down.id
-)
 select d.id
 from device_group_member x
 join device d on d.id = x.device_id
 left join device_module m on m.device_id = d.id and m.module = $2::text
-where x.group_id in (select id from up union select id from down)
+where x.group_id in (select device_group_family($5::bigint))
   and d.product_id = $1::bigint and not d.disabled and d.created_ms <= $6::bigint
   and m.version is distinct from $3::text and ($4::text is null or m.version = $4)
 limit 1;
-
--- name: job_group
--- in: bigint bigint text text
--- out: id
-select id from device_group
-where account_id = $1::bigint and instance_id = $2::bigint and group_id = $3::text and kind = $4::text;
 
 -- name: job_insert
 -- in: bigint bigint bigint smallint text text[] int text bigint smallint bigint bigint int int int int smallint bool bool bool bool text[] text[] bigint

@@ -68,16 +68,10 @@ select count(*) as chosen from made;
 -- in: bigint
 -- out: chosen
 -- GROUP: the devices of the group, of the groups above it and of those below it.
-with recursive up as (
-	select g.id, g.parent_id from device_group g join job j on j.group_id = g.id where j.id = $1::bigint
-	union
-	select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
-), down as (
-	select g.id from device_group g join job j on j.group_id = g.id where j.id = $1
-	union
-	select g.id from device_group g join down on g.parent_id = down.id
-), member as (
-	select distinct m.device_id from device_group_member m where m.group_id in (select id from up union select id from down)
+with member as (
+	select distinct m.device_id
+	from job j join device_group_member m on m.group_id in (select device_group_family(j.group_id))
+	where j.id = $1::bigint
 ), made as (
 	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,

@@ -1,11 +1,5 @@
 -- Products, by ProductKey within an account.
 
--- name: product_lock_account
--- in: bigint
--- out: id
--- Products of an account are counted and added one call at a time.
-select id from account where id = $1::bigint for no key update;
-
 -- name: product_count
 -- in: bigint
 -- out: n

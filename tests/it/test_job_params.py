@@ -227,24 +227,25 @@ def test_gray_percent_is_echoed(w, percent):
 # ---- groups ----
 
 def test_group(w, stack, api):
-    def group(pk, members, kind="LINK_PLATFORM"):
-        gid = uuid.uuid4().hex[:16]
-        stack.sql("""with g as (insert into device_group (account_id, instance_id, group_id, kind, name, created_ms)
-                select account_id, instance_id, %s, %s, 'g', 0 from product where product_key = %s returning id)
-            insert into device_group_member select g.id, d.id from g, device d join product p on p.id = d.product_id
-            where p.product_key = %s and d.name = any(%s)""", gid, kind, pk, pk, members)
+    def group(members):
+        gid = api.must("CreateDeviceGroup", GroupName="g" + uuid.uuid4().hex[:16])["Data"]["GroupId"]
+        api.must("BatchAddDeviceGroupRelations", GroupId=gid,
+                 Device=[{"ProductKey": w.pk, "DeviceName": n} for n in members])
         return gid
 
-    good = group(w.pk, w.names[:1])
+    good = group(w.names[:1])
+    instance = stack.sql_one("select i.instance_id from instance i join product p on p.instance_id = i.id"
+                             " where p.product_key = %s", w.pk)
+    dynamic = api.must("CreateDeviceDynamicGroup", IotInstanceId=instance, GroupName="g" + uuid.uuid4().hex[:16],
+                       DynamicGroupExpression=f'product_key = "{w.pk}"')["Data"]["GroupId"]
     w.refused("iot.group.NullGroupId", TargetSelection="GROUP")
     w.refused(FORMAT, TargetSelection="GROUP", GroupId=good)
     w.refused(FORMAT, TargetSelection="GROUP", GroupId=good, GroupType="LINK_PLATFORM_DYNAMIC")
     w.refused("iot.group.NotExistedGroup", TargetSelection="GROUP", GroupId="nothere", GroupType="LINK_PLATFORM")
-    dynamic = group(w.pk, w.names[:1], "LINK_PLATFORM_DYNAMIC")
     w.refused("iot.group.NotExistedGroup", TargetSelection="GROUP", GroupId=dynamic, GroupType="LINK_PLATFORM")
-    w.refused(F + "NoDeviceCanUpgrade", TargetSelection="GROUP", GroupId=group(w.pk, []), GroupType="LINK_PLATFORM")
+    w.refused(F + "NoDeviceCanUpgrade", TargetSelection="GROUP", GroupId=group([]), GroupType="LINK_PLATFORM")
     info = w.accepted(TargetSelection="GROUP", GroupId=good, GroupType="LINK_PLATFORM")
-    assert (info["TargetSelection"], info["GroupId"], info["GroupName"]) == ("GROUP", good, "g")
+    assert (info["TargetSelection"], info["GroupId"]) == ("GROUP", good)
 
 
 # ---- when ----

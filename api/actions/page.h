@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Paging of the registry's lists: CurrentPage and PageSize, 1 and 10 by default, and what an answer says of
+ * its page (api §2.4). */
+#ifndef API_ACTIONS_PAGE_H
+#define API_ACTIONS_PAGE_H
+
+#include "api/action.h"
+
+#define PAGE_SIZE_DEFAULT 10
+
+struct page_in {
+	struct opt_int page, size;
+};
+/* Rows of a table whose struct `type` has the page in its member `at`; most: largest PageSize, also as text.
+ */
+#define PAGE_IN_FIELDS(type, at, flag, most, most_text)                                               \
+	INT(type, at.page, "CurrentPage", "Page, from 1. Default: 1.", .flags = flag, .min = 1,       \
+	    .max = INT32_MAX, .err = ERR_PAGE_PARAMS),                                                \
+		INT(type, at.size, "PageSize", "Entries of a page, 1 to " most_text ". Default: 10.", \
+		    .flags = flag, .min = 1, .max = most, .err = ERR_PAGE_PARAMS)
+
+struct page_out {
+	struct opt_int page, size, pages, total;
+};
+/* name: "Page" or "CurrentPage". */
+#define PAGE_OUT_FIELDS(type, at, name)                                                  \
+	INT(type, at.page, name, "This page.", .flags = OPTIONAL),                       \
+		INT(type, at.size, "PageSize", "Entries of a page.", .flags = OPTIONAL), \
+		INT(type, at.pages, "PageCount", "Pages in all.", .flags = OPTIONAL),    \
+		INT(type, at.total, "Total", "Entries in all.", .flags = OPTIONAL)
+
+int64_t page_number(const struct page_in *in);
+int64_t page_size(const struct page_in *in);
+/* Entries before the page. */
+int64_t page_from(const struct page_in *in);
+struct page_out page_show(const struct page_in *in, int64_t total);
+
+/* NextToken of lists of devices, newest first: behind the device of this key. "" for 0: there is no more. */
+const char *page_token(struct arena *a, int64_t last_id);
+/* 0 for NULL (a call without a token); ERR_FORMAT for one that is none of ours. */
+enum err page_token_parse(struct call *c, const char *token, int64_t *ret_last_id) MUST_USE;
+
+#endif

@@ -1,0 +1,214 @@
+-- Device groups, static and dynamic; who is in which: view device_group_device. Groups are added and deleted under
+-- the account's lock (account_lock), which makes the counts exact.
+
+-- name: group_count
+-- in: bigint
+-- out: n
+select count(*) as n from device_group where account_id = $1::bigint and deleted_ms is null;
+
+-- name: group_place
+-- in: bigint
+-- out: level children
+-- Where a group below $1 would be: the level of $1, from 1, and how many it has below it already.
+with recursive up as (
+	select id, parent_id from device_group where id = $1::bigint
+	union
+	select g.id, g.parent_id from device_group g join up on g.id = up.parent_id
+)
+select (select count(*) from up) as level,
+       (select count(*) from device_group where parent_id = $1 and deleted_ms is null) as children;
+
+-- name: group_add
+-- in: bigint bigint text bigint text text text bigint text text[] text[] text[] text[] text[]
+-- out: id
+-- No row when the name is taken.
+insert into device_group (account_id, instance_id, group_id, parent_id, kind, name, description, created_ms, expression,
+	like_product_keys, like_names, like_statuses, tag_keys, like_tags)
+values ($1::bigint, $2::bigint, $3::text, $4::bigint, $5::text, $6::text, $7::text, $8::bigint, $9::text,
+	$10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
+on conflict (account_id, name) where deleted_ms is null do nothing
+returning id;
+
+-- name: group_find
+-- in: bigint text text
+-- out: id group_id kind name description expression parent_id created_ms
+select id, group_id, kind, name, description, expression, parent_id, created_ms
+from device_group
+where account_id = $1::bigint and group_id = $2::text and kind = $3::text and deleted_ms is null;
+
+-- name: group_by_id
+-- in: bigint
+-- out: id group_id kind name description expression parent_id created_ms
+select id, group_id, kind, name, description, expression, parent_id, created_ms
+from device_group where id = $1::bigint and deleted_ms is null;
+
+-- name: group_describe
+-- in: bigint text
+-- out:
+update device_group set description = $2::text where id = $1::bigint;
+
+-- name: group_uses
+-- in: bigint
+-- out: children jobs
+-- What keeps a group from being deleted.
+select (select count(*) from device_group where parent_id = $1::bigint and deleted_ms is null) as children,
+       (select count(*) from live_job l join job j on j.id = l.job_id where j.group_id = $1) as jobs;
+
+-- name: group_delete
+-- in: bigint bigint
+-- out:
+with m as (
+	delete from device_group_member where group_id = $1::bigint
+), t as (
+	delete from device_group_tag where group_id = $1
+)
+update device_group set deleted_ms = $2::bigint where id = $1;
+
+-- name: group_counts
+-- in: bigint
+-- out: devices active online
+select count(*) as devices, count(s.device_id) as active, count(*) filter (where s.online) as online
+from device_group_device v left join device_session s on s.device_id = v.device_id
+where v.group_id = $1::bigint;
+
+-- name: group_page_count
+-- in: bigint bigint text text bigint
+-- out: n
+select count(*) as n from device_group
+where account_id = $1::bigint and instance_id = $2::bigint and kind = $3::text and deleted_ms is null
+  and ($4::text is null or name = $4) and ($5::bigint is null or parent_id = $5);
+
+-- name: group_page
+-- in: bigint bigint text text bigint bigint bigint
+-- out: id group_id kind name description expression parent_id created_ms
+-- Newest first.
+select id, group_id, kind, name, description, expression, parent_id, created_ms
+from device_group
+where account_id = $1::bigint and instance_id = $2::bigint and kind = $3::text and deleted_ms is null
+  and ($4::text is null or name = $4) and ($5::bigint is null or parent_id = $5)
+order by id desc offset $6::bigint limit $7::bigint;
+
+-- name: group_of_device
+-- in: bigint
+-- out: id group_id kind name description expression parent_id created_ms
+-- The static and the dynamic groups that device $1 is in, newest first.
+select g.id, g.group_id, g.kind, g.name, g.description, g.expression, g.parent_id, g.created_ms
+from device_group_device v join device_group g on g.id = v.group_id
+where v.device_id = $1::bigint
+order by g.id desc;
+
+-- ---- devices -----------------------------------------------------------------------------------------------
+
+-- name: group_lock
+-- in: bigint
+-- out: id
+select id from device_group where id = $1::bigint and deleted_ms is null for no key update;
+
+-- name: group_lock_devices
+-- in: bigint text[] text[]
+-- out: id
+-- Those of the pairs of ProductKey and DeviceName that are devices of account $1.
+select d.id
+from device d
+where d.id in (
+	select x.id
+	from unnest($2::text[], $3::text[]) as u(product_key, name)
+	join product p on p.product_key = u.product_key and p.account_id = $1::bigint
+	join device x on x.product_id = p.id and x.name = u.name)
+order by d.id
+for no key update;
+
+-- name: group_members_of
+-- in: bigint bigint[] int
+-- out: members inside full
+-- Of the devices $2: how many are in group $1, and how many others are in $3 groups or more already.
+select (select count(*) from device_group_member where group_id = $1::bigint) as members,
+       (select count(*) from device_group_member where group_id = $1 and device_id = any ($2::bigint[])) as inside,
+       (select count(*) from (
+		select from device_group_member where device_id = any ($2) group by device_id
+		having count(*) >= $3::int and not bool_or(group_id = $1)) f) as full;
+
+-- name: group_members_add
+-- in: bigint bigint[] int
+-- out:
+insert into device_group_member (group_id, device_id)
+select $1::bigint, u.id
+from unnest($2::bigint[]) as u(id)
+where (select count(*) from device_group_member m where m.device_id = u.id) < $3::int
+on conflict do nothing;
+
+-- name: group_members_remove
+-- in: bigint bigint[]
+-- out:
+delete from device_group_member where group_id = $1::bigint and device_id = any ($2::bigint[]);
+
+-- name: group_devices_count
+-- in: bigint text text text text
+-- out: n
+select count(*) as n
+from device_group_device v
+join device d on d.id = v.device_id
+join product p on p.id = d.product_id
+left join device_session s on s.device_id = d.id
+where v.group_id = $1::bigint
+  and ($2::text is null or p.product_key = $2) and ($3::text is null or d.name = $3)
+  and ($4::text is null or starts_with(d.name, $4))
+  and ($5::text is null or device_status(d.disabled, s.active_ms, s.online) = $5);
+
+-- name: group_devices
+-- in: bigint text text text text bigint bigint bigint
+-- out: id product_key product_name category_key node_type name nickname status active_ms online_ms
+-- Devices of group $1 below id $6, newest first.
+select d.id, p.product_key, p.name as product_name, p.category_key, p.node_type, d.name, d.nickname,
+       device_status(d.disabled, s.active_ms, s.online) as status, s.active_ms, s.online_ms
+from device_group_device v
+join device d on d.id = v.device_id
+join product p on p.id = d.product_id
+left join device_session s on s.device_id = d.id
+where v.group_id = $1::bigint
+  and ($2::text is null or p.product_key = $2) and ($3::text is null or d.name = $3)
+  and ($4::text is null or starts_with(d.name, $4))
+  and ($5::text is null or device_status(d.disabled, s.active_ms, s.online) = $5)
+  and d.id < $6::bigint
+order by d.id desc offset $7::bigint limit $8::bigint;
+
+-- ---- tags --------------------------------------------------------------------------------------------------
+
+-- name: group_tags_set
+-- in: bigint text[] text[]
+-- out:
+-- Exactly these tags.
+with gone as (
+	delete from device_group_tag where group_id = $1::bigint and key <> all ($2::text[])
+)
+insert into device_group_tag (group_id, key, value)
+select $1, u.key, u.value from unnest($2, $3::text[]) as u(key, value)
+on conflict (group_id, key) do update set value = excluded.value;
+
+-- name: group_tags
+-- in: bigint
+-- out: key value
+select key, value from device_group_tag where group_id = $1::bigint order by key;
+
+-- name: group_by_tags_count
+-- in: bigint bigint text[] text[]
+-- out: n
+select count(*) as n from device_group g
+where g.account_id = $1::bigint and g.instance_id = $2::bigint and g.deleted_ms is null
+  and not exists (
+	select from unnest($3::text[], $4::text[]) as u(key, value)
+	where u.key = 'abc' or not exists (
+		select from device_group_tag t where t.group_id = g.id and t.key = u.key and t.value = u.value));
+
+-- name: group_by_tags
+-- in: bigint bigint text[] text[] bigint bigint
+-- out: id group_id kind name description expression parent_id created_ms
+-- Groups that have all of these tags, newest first; the key abc is never found (api §9).
+select g.id, g.group_id, g.kind, g.name, g.description, g.expression, g.parent_id, g.created_ms
+from device_group g
+where g.account_id = $1::bigint and g.instance_id = $2::bigint and g.deleted_ms is null
+  and not exists (
+	select from unnest($3::text[], $4::text[]) as u(key, value)
+	where u.key = 'abc' or not exists (
+		select from device_group_tag t where t.group_id = g.id and t.key = u.key and t.value = u.value))
+order by g.id desc offset $5::bigint limit $6::bigint;
