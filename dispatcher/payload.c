@@ -2,6 +2,7 @@
 /* See payload.h; the canonical shapes are those of device §2.3, §2.6 and §5.2. */
 #include "dispatcher/payload.h"
 
+#include "engine/base/crypto.h"
 #include "engine/base/json.h"
 
 #include <string.h>
@@ -132,19 +133,6 @@ void payload_get_none(struct arena *a, struct buf *out, const char *id)
 	json_object(j);
 	json_object_end(j);
 	json_object_end(j);
-}
-
-uint16_t crc16_arc(const void *data, size_t len)
-{
-	const unsigned char *p = data;
-	unsigned crc = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= p[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc & 1 ? crc >> 1 ^ 0xa001u : crc >> 1;
-	}
-	return (uint16_t)crc;
 }
 
 void payload_block_reply(struct arena *a, struct buf *out, const struct payload_block *b)

@@ -55,7 +55,5 @@ struct payload_block {
 	size_t size;
 };
 void payload_block_reply(struct arena *a, struct buf *out, const struct payload_block *b);
-/* CRC-16/ARC: polynomial 0x8005 reflected, start 0. */
-uint16_t crc16_arc(const void *data, size_t len);
 
 #endif

@@ -4,8 +4,8 @@
 #include "cmd/otasim/sim.h"
 #include "engine/base/clock.h"
 
-#include <event2/bufferevent.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <string.h>
 
 #define CONNECT_MS_MAX 20000
@@ -31,36 +31,47 @@ static uint16_t packet_id_next(struct device *d)
 	return d->packet_id;
 }
 
-bool device_publish(struct device *d, const char *kind, const char *payload, int qos)
+/* A topic filled in; it lives until the next call. */
+static const char *topic_of(const struct device *d, const char *text)
 {
-	char topic[256];
-	uint16_t id = 0;
+	struct buf *b = &d->sim->topic;
 
+	buf_clear(b);
+	profile_text(b, d, text, 0, "", "");
+	ensure(!b->overflow);
+	return buf_str(b);
+}
+
+bool device_publish(struct device *d, const char *topic, const char *payload, int qos)
+{
 	if (d->link != LINK_UP)
 		return false;
-	(void)snprintf(topic, sizeof topic, "/ota/device/%s/%s/%s", kind, d->pk, d->name);
-	if (qos > 0)
-		id = packet_id_next(d);
-	mqtt_put_publish(&d->sim->scratch, topic, payload, qos, id);
+	mqtt_put_publish(&d->sim->scratch, topic_of(d, topic), payload, qos, qos > 0 ? packet_id_next(d) : 0);
 	scratch_send(d);
 	d->sim->stats.reports++;
 	return true;
 }
 
-static void subscribe_all(struct device *d)
+void device_subscribe(struct device *d, const char *topic)
 {
-	char own[160];
+	if (d->link != LINK_UP)
+		return;
+	mqtt_put_subscribe(&d->sim->scratch, topic_of(d, topic + 1), topic[0] - '0', packet_id_next(d));
+	scratch_send(d);
+}
 
-	(void)snprintf(own, sizeof own, "%s/%s", d->pk, d->name);
-	for (const char *const *t = d->profile->topics; *t; t++) {
-		struct buf topic;
+void device_unsubscribe(struct device *d, const char *topic)
+{
+	if (d->link != LINK_UP)
+		return;
+	mqtt_put_unsubscribe(&d->sim->scratch, topic_of(d, topic), packet_id_next(d));
+	scratch_send(d);
+}
 
-		buf_init(&topic, 512);
-		profile_text(&topic, *t, 0, own);
-		mqtt_put_subscribe(&d->sim->scratch, buf_str(&topic), 1, packet_id_next(d));
-		scratch_send(d);
-		buf_free(&topic);
-	}
+static void ping(struct device *d)
+{
+	mqtt_put_bare(&d->sim->scratch, MQTT_PINGREQ);
+	scratch_send(d);
 }
 
 /* ---- receiving ---- */
@@ -81,26 +92,27 @@ static void connack(struct device *d, const struct mqtt_packet *p)
 	if (sim_chance(s, d->index, 'F', PERCENT_MILLI) < s->o.flap_milli)
 		d->flap_at_ms = now + s->o.flap_every_s * 500 +
 				sim_chance(s, d->index, (uint64_t)now, s->o.flap_every_s * 1000);
-	if (!d->ever_online && d->profile->first_inform) {
-		struct buf text;
-
-		buf_init(&text, 1024);
-		profile_text(&text, d->profile->inform, 1, d->profile->first_inform);
-		(void)device_publish(d, "inform", buf_str(&text), d->profile->inform_qos);
-		buf_free(&text);
-	}
-	/* A session that the broker kept has its subscriptions. */
-	if (!d->subscribed || d->profile->clean)
-		subscribe_all(d);
-	d->subscribed = true;
-	if (!d->ever_online || d->inform_due || d->inform_packet != 0)
+	if (d->profile->traits & PING_FIRST)
+		ping(d);
+	if (!d->booted && d->profile->first_inform)
+		(void)device_publish(d, "/ota/device/inform/$P/$D", d->profile->first_inform,
+				     d->profile->inform_qos);
+	/* A session that the broker kept has its subscriptions; who has none never subscribes again (device
+	 * §0.2). */
+	if (!d->booted || d->profile->traits & CLEAN_SESSION)
+		for (const char *const *t = d->profile->topics; *t; t++)
+			device_subscribe(d, *t);
+	if (!d->booted || d->inform_due || d->inform_packet != 0)
 		update_inform(d);
-	d->ever_online = true;
+	d->booted = d->ever_online = true;
 }
 
-static bool topic_ends(const struct mqtt_message *m, const char *start)
+/* Is it this topic of the device's? */
+static bool topic_is(const struct device *d, const struct mqtt_message *m, const char *text)
 {
-	return m->topic_len > strlen(start) && strncmp(m->topic, start, strlen(start)) == 0;
+	const char *topic = topic_of(d, text);
+
+	return m->topic_len == strlen(topic) && memcmp(m->topic, topic, m->topic_len) == 0;
 }
 
 static void publish(struct device *d, const struct mqtt_packet *p)
@@ -115,8 +127,13 @@ static void publish(struct device *d, const struct mqtt_packet *p)
 		mqtt_put_puback(&d->sim->scratch, m.id);
 		scratch_send(d);
 	}
-	if (topic_ends(&m, "/ota/device/upgrade/"))
-		update_push(d, m.payload, m.payload_len);
+	if (topic_is(d, &m, "/ota/device/upgrade/$P/$D"))
+		update_push(d, m.payload, m.payload_len, false);
+	else if (topic_is(d, &m, "/ota/device/request/$P/$D") ||
+		 topic_is(d, &m, "/sys/$P/$D/thing/ota/firmware/get_reply"))
+		update_push(d, m.payload, m.payload_len, true);
+	else if (d->blocks && topic_is(d, &m, "/sys/$P/$D/thing/file/download_reply"))
+		blocks_take(d->blocks, (const unsigned char *)m.payload, m.payload_len);
 }
 
 static void packet(struct device *d, const struct mqtt_packet *p)
@@ -156,35 +173,35 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 /* ---- opening and closing ---- */
 
+static char *filled(struct arena *a, const struct device *d, const char *text)
+{
+	struct buf *b = buf_owned(a, 512);
+
+	profile_text(b, d, text, 0, "", "");
+	ensure(!b->overflow);
+	return arena_strdup(a, buf_str(b));
+}
+
 static void login_send(struct device *d)
 {
 	const struct profile *p = d->profile;
+	bool stamped = strstr(p->cid_options, "$t") != NULL;
 	struct arena a;
 	unsigned char mac[DIGEST_MAX];
-	char password[2 * DIGEST_MAX + 1], now[24];
-	const char *stamp = p->cid_timestamp;
-	static const char *const methods[] = { [DIGEST_MD5] = "hmacmd5",
-					       [DIGEST_SHA1] = "hmacsha1",
-					       [DIGEST_SHA256] = "hmacsha256" };
-	char *cid, *content, *id;
+	char password[2 * DIGEST_MAX + 1], *cid, *content;
 
 	arena_init(&a);
-	if (stamp && strcmp(stamp, "now") == 0) {
-		(void)snprintf(now, sizeof now, "%lld", (long long)clock_now());
-		stamp = now;
-	}
-	cid = arena_printf(&a, "%s%c%s", d->pk, p->cid_joint, d->name);
+	cid = filled(&a, d, p->cid);
 	content = arena_printf(&a, "clientId%sdeviceName%sproductKey%s%s%s", cid, d->name, d->pk,
-			       stamp ? "timestamp" : "", stamp ? stamp : "");
+			       stamped ? "timestamp" : "", stamped ? d->stamp : "");
 	hmac_once(p->method, d->secret, strlen(d->secret), content, strlen(content), mac);
 	hex_encode(mac, digest_len(p->method), password);
-	for (char *c = password; p->upper && *c; c++)
+	for (char *c = password; p->traits & PASSWORD_UPPER && *c; c++)
 		if (*c >= 'a' && *c <= 'f')
 			*c = (char)(*c - 'a' + 'A');
-	id = arena_printf(&a, "%s|securemode=3,signmethod=%s%s%s%s|", cid, methods[p->method],
-			  stamp ? ",timestamp=" : "", stamp ? stamp : "", p->cid_options);
-	mqtt_put_connect(&d->sim->scratch, id, arena_printf(&a, "%s&%s", d->name, d->pk), password, p->clean,
-			 p->keepalive_s);
+	mqtt_put_connect(&d->sim->scratch, arena_printf(&a, "%s|%s|", cid, filled(&a, d, p->cid_options)),
+			 arena_printf(&a, "%s&%s", d->name, d->pk), password,
+			 (p->traits & CLEAN_SESSION) != 0, d->booted ? p->keepalive_again_s : p->keepalive_s);
 	scratch_send(d);
 	arena_free(&a);
 }
@@ -211,7 +228,8 @@ void device_connect(struct device *d)
 	ensure(d->bev);
 	bufferevent_setcb(d->bev, on_read, NULL, on_event, d);
 	(void)bufferevent_enable(d->bev, EV_READ | EV_WRITE);
-	if (bufferevent_socket_connect(d->bev, (struct sockaddr *)&s->broker, (int)s->broker_len) != 0 && d->bev)
+	if (bufferevent_socket_connect(d->bev, (struct sockaddr *)&s->broker, (int)s->broker_len) != 0 &&
+	    d->bev)
 		link_lost(d, RECONNECT_MS);
 }
 
@@ -267,14 +285,22 @@ void device_enqueue(struct device *d)
 
 void device_tick(struct device *d, int64_t now_ms)
 {
+	const struct profile *p = d->profile;
+	const struct options *o = &d->sim->o;
+	int64_t ping_ms = (d->booted ? p->keepalive_again_s : p->keepalive_s) * 500;
+
 	if (d->link == LINK_CONNECTING && now_ms - d->link_since_ms > CONNECT_MS_MAX) {
 		link_lost(d, RECONNECT_MS);
 	} else if (d->link == LINK_UP && d->flap_at_ms != 0 && now_ms >= d->flap_at_ms) {
 		link_lost(d, RECONNECT_MS); /* without DISCONNECT: the radio is gone */
-	} else if (d->link == LINK_UP && now_ms - d->pinged_ms > d->profile->keepalive_s * 500) {
+	} else if (d->link == LINK_UP && now_ms - d->pinged_ms > ping_ms) {
 		d->pinged_ms = now_ms;
-		mqtt_put_bare(&d->sim->scratch, MQTT_PINGREQ);
-		scratch_send(d);
+		ping(d);
+	}
+	if (o->pull_every_s > 0 && d->link == LINK_UP &&
+	    now_ms - d->pulled_ms >= o->pull_every_s * MS_PER_SECOND) {
+		d->pulled_ms = now_ms;
+		update_pull(d);
 	}
 }
 
@@ -283,8 +309,8 @@ void device_close(struct device *d)
 	if (d->link == LINK_UP) {
 		mqtt_put_bare(&d->sim->scratch, MQTT_DISCONNECT);
 		scratch_send(d);
-		(void)bufferevent_flush(d->bev, EV_WRITE, BEV_FINISHED);
-		/* Leaves the socket at once: bufferevent_free drops what was not written yet. */
+		/* It has to leave at once: bufferevent_free drops what was not written yet. */
+		(void)evbuffer_unfreeze(bufferevent_get_output(d->bev), 1);
 		(void)evbuffer_write(bufferevent_get_output(d->bev), bufferevent_getfd(d->bev));
 	}
 	link_close(d);
@@ -295,10 +321,28 @@ bool device_is_offline_at_start(const struct device *d)
 	return sim_chance(d->sim, d->index, 'O', PERCENT_MILLI) < d->sim->o.offline_milli;
 }
 
+/* What a process knows when it starts. */
+static void boot(struct device *d)
+{
+	d->booted = false;
+	if (d->profile->stamp)
+		(void)snprintf(d->stamp, sizeof d->stamp, "%s", d->profile->stamp);
+	else
+		(void)snprintf(d->stamp, sizeof d->stamp, "%lld", (long long)clock_now());
+}
+
+void device_reboot(struct device *d)
+{
+	device_close(d);
+	boot(d);
+	device_enqueue(d);
+}
+
 void device_init(struct device *d)
 {
 	d->timer = evtimer_new(d->sim->base, on_timer, d);
 	ensure(d->timer);
+	boot(d);
 }
 
 void device_free(struct device *d)

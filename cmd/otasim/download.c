@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A download over HTTP/1.1, as strict about the answer as the devices' own code is (device §5.1): the digest is
- * computed while the bytes stream by, a break is resumed with Range. Called by update.c. */
+/* A download over HTTP/1.1, in the words of the device's SDK and as strict about the answer (device §5.1):
+ * the digest is computed while the bytes stream by, a break is resumed with Range. Called by update.c. */
 #include "cmd/otasim/sim.h"
 #include "engine/base/clock.h"
 #include "engine/base/parse.h"
@@ -14,17 +14,19 @@
 #include <string.h>
 
 #define TRIES_MAX 5
+#define ANSWERS_MAX 50 /* for who goes on whatever he gets */
 #define STALL_SECONDS 30
 #define HEAD_MAX 8192
 
 struct download {
 	struct device *d;
+	const struct file *file;
 	struct bufferevent *bev;
 	struct event *again;
 	struct digest_ctx *digest;
 	char *host, *path; /* host with its port, as in the Host header */
 	struct sockaddr_storage to;
-	int to_len, tries;
+	int to_len, tries, answers;
 	bool head_done;
 	int64_t got, left; /* bytes so far; bytes that this answer still has */
 };
@@ -35,8 +37,9 @@ static void attempt(struct download *l);
 static bool url_read(struct download *l, const char *url)
 {
 	static const char scheme[] = "http://";
+	const struct options *o = &l->d->sim->o;
 	size_t host_len;
-	char *colon, *name;
+	char *colon, *name, port[24];
 	struct evutil_addrinfo hint = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
 	bool good;
 
@@ -48,10 +51,12 @@ static bool url_read(struct download *l, const char *url)
 	l->path = strdup(url[host_len] ? url + host_len : "/");
 	name = strdup(l->host ? l->host : "");
 	ensure(l->host && l->path && name);
+	(void)snprintf(port, sizeof port, "%lld", (long long)o->http_port);
 	colon = strrchr(name, ':');
 	if (colon)
 		*colon = '\0';
-	good = evutil_getaddrinfo(name, colon ? colon + 1 : "80", &hint, &found) == 0 && found;
+	good = (!colon || o->any_port || !(l->d->profile->traits & HTTP_NO_PORT)) &&
+	       evutil_getaddrinfo(name, colon ? colon + 1 : port, &hint, &found) == 0 && found;
 	if (good) {
 		memcpy(&l->to, found->ai_addr, found->ai_addrlen);
 		l->to_len = (int)found->ai_addrlen;
@@ -75,8 +80,8 @@ static void attempt_failed(struct download *l)
 	struct timeval t = { .tv_sec = 0, .tv_usec = 200000 * (l->tries + 1) };
 
 	attempt_close(l);
-	if (++l->tries >= TRIES_MAX) {
-		update_loaded(l->d, false, false);
+	if (++l->tries >= TRIES_MAX || ++l->answers >= ANSWERS_MAX) {
+		update_loaded(l->d, -2);
 		return;
 	}
 	l->d->sim->stats.resumed += l->got > 0;
@@ -89,7 +94,12 @@ static void finish(struct download *l)
 	struct device *d = l->d;
 
 	digest_final(l->digest, sum);
-	update_loaded(d, true, crypto_equal(sum, d->sign, digest_len(d->method)));
+	update_loaded(d, crypto_equal(sum, l->file->sum, digest_len(d->push->method)) ? 0 : -3);
+}
+
+static int64_t percent(const struct download *l)
+{
+	return 100 * l->got / l->file->size;
 }
 
 /* Progress in `steps` equal parts; the ends are reported by update.c. */
@@ -98,53 +108,52 @@ static void progress(struct download *l)
 	struct device *d = l->d;
 	int64_t steps = d->sim->o.steps;
 
-	while (d->next_step < steps && l->got * steps >= d->next_step * d->size)
-		update_progress(d, 100 * d->next_step++ / steps);
+	while (d->next_step < steps && l->got * steps >= d->next_step * l->file->size)
+		update_progress(d, 100 * d->next_step++ / steps, "");
 }
 
-/* false: the answer is not one that a device accepts. */
-static bool head_read(struct download *l, char *head)
+enum head { HEAD_MORE, HEAD_GOOD, HEAD_BAD, HEAD_FATAL };
+
+static enum head head_read(struct download *l, char *head)
 {
-	const char *wanted = l->got > 0 ? "HTTP/1.1 206 " : "HTTP/1.1 200 ";
+	static const char *const good[] = { "HTTP/1.1 206 Partial Content\r\n", "HTTP/1.1 200 OK\r\n" };
+	unsigned traits = l->d->profile->traits;
 	char *field = strstr(head, "\r\nContent-Length: "); /* case and blank as devices look for them */
+	bool status = traits & HTTP_ANY_STATUS || strncmp(head, good[0], strlen(good[0])) == 0 ||
+		      (l->got == 0 && strncmp(head, good[1], strlen(good[1])) == 0);
 	int64_t length;
 
-	if (strncmp(head, wanted, strlen(wanted)) != 0 || !field)
-		return false;
+	if (!status)
+		return traits & HTTP_FATAL ? HEAD_FATAL : HEAD_BAD;
+	if (!field)
+		return HEAD_BAD;
 	field += strlen("\r\nContent-Length: ");
-	if (!parse_i64n(field, strcspn(field, "\r"), 0, INT64_MAX, &length) || length != l->d->size - l->got)
-		return false;
-	l->left = length;
-	return true;
+	if (!parse_i64n(field, strcspn(field, "\r"), 0, INT64_MAX, &length) ||
+	    (length != l->file->size - l->got && !(traits & HTTP_ANY_STATUS)))
+		return HEAD_BAD;
+	l->left = i64_min(length, l->file->size - l->got);
+	return HEAD_GOOD;
 }
 
-/* 1: the head is complete and good, 0: not yet there, -1: bad. */
-static int head_take(struct download *l, struct evbuffer *in)
+static enum head head_take(struct download *l, struct evbuffer *in)
 {
 	struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
 	char head[HEAD_MAX];
 
 	if (end.pos < 0)
-		return evbuffer_get_length(in) >= HEAD_MAX ? -1 : 0;
+		return evbuffer_get_length(in) >= HEAD_MAX ? HEAD_BAD : HEAD_MORE;
 	if (end.pos + 4 >= HEAD_MAX)
-		return -1;
+		return HEAD_BAD;
 	(void)evbuffer_remove(in, head, (size_t)end.pos + 4);
 	head[end.pos + 2] = '\0';
 	l->head_done = true;
-	return head_read(l, head) ? 1 : -1;
+	return head_read(l, head);
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+static void body_take(struct download *l, struct evbuffer *in)
 {
-	struct download *l = arg;
-	struct evbuffer *in = bufferevent_get_input(bev);
-	int head = l->head_done ? 1 : head_take(l, in);
 	char piece[16384];
 
-	if (head < 0)
-		attempt_failed(l);
-	if (head <= 0)
-		return;
 	while (l->left > 0 && evbuffer_get_length(in) > 0) {
 		int n = evbuffer_remove(in, piece, (size_t)i64_min(l->left, sizeof piece));
 
@@ -158,23 +167,47 @@ static void on_read(struct bufferevent *bev, void *arg)
 	}
 	l->d->sim->active_ms = clock_boot_ms();
 	progress(l);
-	if (l->got == l->d->size)
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct download *l = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	enum head head = l->head_done ? HEAD_GOOD : head_take(l, in);
+
+	if (head == HEAD_MORE)
+		return;
+	if (head == HEAD_GOOD)
+		body_take(l, in);
+	if (head == HEAD_FATAL)
+		update_loaded(l->d, -2);
+	else if (l->got == l->file->size)
 		finish(l);
+	else if (head == HEAD_BAD || l->left == 0)
+		attempt_failed(l);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct download *l = arg;
+	struct device *d = l->d;
+	const struct profile *p = d->profile;
 	struct evbuffer *out = bufferevent_get_output(bev);
+	struct buf request;
 
 	if ((what & BEV_EVENT_CONNECTED) == 0) {
 		attempt_failed(l);
 		return;
 	}
-	(void)evbuffer_add_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", l->path, l->host);
-	if (l->got > 0)
-		(void)evbuffer_add_printf(out, "Range: bytes=%lld-\r\n", (long long)l->got);
-	(void)evbuffer_add_printf(out, "\r\n");
+	buf_init(&request, 4096);
+	profile_text(&request, d, p->http, 0, l->path, l->host);
+	if (p->traits & HTTP_RANGE || l->got > 0)
+		buf_addf(&request, "Range: bytes=%lld-\r\n", (long long)l->got);
+	profile_text(&request, d, p->http_end, 0, l->path, l->host);
+	(void)evbuffer_add(out, request.data, request.len);
+	buf_free(&request);
+	if (p->traits & (SAYS_ZERO | SAYS_PERCENT))
+		update_progress(d, p->traits & SAYS_PERCENT ? percent(l) : 0, p->load_desc);
 }
 
 static void attempt(struct download *l)
@@ -206,10 +239,11 @@ struct download *download_start(struct device *d)
 
 	ensure(l);
 	l->d = d;
-	l->digest = digest_new(d->method);
+	l->file = &d->push->files[d->push->at];
+	l->digest = digest_new(d->push->method);
 	l->again = evtimer_new(d->sim->base, on_again, l);
 	ensure(l->again);
-	if (!url_read(l, d->url)) {
+	if (!url_read(l, l->file->url)) {
 		download_free(l);
 		return NULL;
 	}

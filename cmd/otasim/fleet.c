@@ -67,6 +67,7 @@ bool fleet_read(struct sim *s)
 	free(line);
 	if (!good || s->n == 0)
 		(void)fprintf(stderr, "otasim: %s: line %zu: %s\n", s->o.devices_file, number,
-			      f ? "not a device: product_key,device_name,secret[,version]" : "cannot be opened");
+			      f ? "not a device: product_key,device_name,secret[,version]"
+				: "cannot be opened");
 	return good && s->n > 0;
 }

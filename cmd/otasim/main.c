@@ -19,7 +19,7 @@
 #define TICK_MS 20
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum option_kind { KIND_TEXT, KIND_NUMBER, KIND_PERCENT, KIND_FLAG, KIND_PROFILES };
+enum option_kind { KIND_TEXT, KIND_NUMBER, KIND_PERCENT, KIND_FLAG, KIND_MIX };
 
 struct option_row {
 	const char *name;
@@ -34,7 +34,8 @@ static const struct option_row rows[] = {
 	{ "broker",         KIND_TEXT,     offsetof(struct options, broker),         0, 0, "HOST:PORT of the MQTT broker" },
 	{ "devices",        KIND_TEXT,     offsetof(struct options, devices_file),   0, 0, "CSV: product_key,device_name,secret[,version]" },
 	{ "version",        KIND_TEXT,     offsetof(struct options, version),        0, 0, "version of the devices that the CSV gives none (1.0.0)" },
-	{ "profile",        KIND_PROFILES, 0,                                        0, 0, "SDK generations to play, in turn, separated by commas (paho)" },
+	{ "module",         KIND_TEXT,     offsetof(struct options, module),         0, 0, "module that they name in all they say (none)" },
+	{ "profile",        KIND_MIX,      0,                                        1, 1000, "SDK generations to play, with their shares: NAME[:SHARE],... (paho)" },
 	{ "connect-rate",   KIND_NUMBER,   offsetof(struct options, connect_rate),   1, 100000, "logins a second (200)" },
 	{ "offline",        KIND_PERCENT,  offsetof(struct options, offline_milli),  0, 0, "percent of the devices that are offline at the start" },
 	{ "offline-until",  KIND_NUMBER,   offsetof(struct options, offline_until_s), 0, 1000000, "seconds until they come, spread over a fifth of it; 0: never (0)" },
@@ -47,8 +48,11 @@ static const struct option_row rows[] = {
 	{ "steps",          KIND_NUMBER,   offsetof(struct options, steps),          1, 100, "progress reports of a download (4)" },
 	{ "delay",          KIND_NUMBER,   offsetof(struct options, delay_ms),       0, 3600000, "ms for flashing, on average (1000)" },
 	{ "download-kbps",  KIND_NUMBER,   offsetof(struct options, download_kbps),  0, 10000000, "KiB a second of each download; 0: as fast as it goes (0)" },
+	{ "http-port",      KIND_NUMBER,   offsetof(struct options, http_port),      1, 65535, "port of download URLs that name none (80)" },
+	{ "any-port",       KIND_FLAG,     offsetof(struct options, any_port),       true, 0, "let c-link-3.2, which cannot read a port in a URL, do so" },
 	{ "downloads-max",  KIND_NUMBER,   offsetof(struct options, downloads_max),  1, 20000, "downloads at a time, the others wait (200)" },
 	{ "no-download",    KIND_FLAG,     offsetof(struct options, download),       false, 0, "take pushes as downloaded (load tests)" },
+	{ "pull-every",     KIND_NUMBER,   offsetof(struct options, pull_every_s),   0, 1000000, "seconds between two questions for an update; 0: only pushes (0)" },
 	{ "reboot",         KIND_FLAG,     offsetof(struct options, reboot),         true, 0, "reconnect after flashing and report the version then" },
 	{ "seed",           KIND_NUMBER,   offsetof(struct options, seed),           0, INT64_MAX, "which devices play what (1)" },
 	{ "duration",       KIND_NUMBER,   offsetof(struct options, duration_s),     0, 10000000, "stop after so many seconds; 0: don't (0)" },
@@ -65,29 +69,38 @@ static void usage_print(FILE *to)
 	(void)fputs("usage: otasim --broker HOST:PORT --devices FILE.csv [OPTIONS]\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		(void)fprintf(to, "  --%-15s %s\n", rows[i].name, rows[i].doc);
-	(void)fprintf(to, "\nprofiles: %s\nSIGTERM and SIGINT disconnect the devices and print the summary.\n",
+	(void)fprintf(to,
+		      "\nprofiles: %s\nSIGTERM and SIGINT disconnect the devices and print the summary.\n",
 		      profile_names());
 }
 
-static bool profiles_set(struct options *o, const char *value)
+/* NAME[:SHARE] with commas between. */
+static bool mix_set(struct options *o, const struct option_row *r, const char *value)
 {
 	char name[32];
 
-	o->n_profiles = 0;
-	for (;;) {
-		size_t len = strcspn(value, ",");
+	for (o->n_mix = 0;; o->n_mix++) {
+		size_t len = strcspn(value, ",:");
+		bool share = value[len] == ':';
 
-		if (len >= sizeof name || o->n_profiles == ARRAY_LEN(o->profiles))
+		if (len >= sizeof name || o->n_mix == ARRAY_LEN(o->mix))
 			return false;
 		memcpy(name, value, len);
 		name[len] = '\0';
-		o->profiles[o->n_profiles] = profile_find(name);
-		if (!o->profiles[o->n_profiles++])
+		o->mix[o->n_mix].profile = profile_find(name);
+		o->mix[o->n_mix].share = 1;
+		value += len + share;
+		len = share ? strcspn(value, ",") : 0;
+		if (!o->mix[o->n_mix].profile ||
+		    (share && !parse_i64n(value, len, r->min, r->max, &o->mix[o->n_mix].share)))
 			return false;
-		if (!value[len])
-			return true;
-		value += len + 1;
+		value += len;
+		if (!*value)
+			break;
+		value++;
 	}
+	o->n_mix++;
+	return true;
 }
 
 static bool option_set(struct options *o, const struct option_row *r, const char *value)
@@ -105,8 +118,8 @@ static bool option_set(struct options *o, const struct option_row *r, const char
 	case KIND_FLAG:
 		*(bool *)(void *)at = r->min != 0;
 		return true;
-	case KIND_PROFILES:
-		return profiles_set(o, value);
+	case KIND_MIX:
+		return mix_set(o, r, value);
 	}
 	return false;
 }
@@ -118,8 +131,8 @@ static bool fail_kinds_good(const char *k)
 		size_t len = strcspn(k, ",");
 		int64_t step;
 
-		if (!(len == 7 && strncmp(k, "version", len) == 0) && !(len == 5 && strncmp(k, "stall", len) == 0) &&
-		    !parse_i64n(k, len, -4, -1, &step))
+		if (!(len == 7 && strncmp(k, "version", len) == 0) &&
+		    !(len == 5 && strncmp(k, "stall", len) == 0) && !parse_i64n(k, len, -4, -1, &step))
 			return false;
 		k += len;
 		if (!*k)
@@ -134,8 +147,9 @@ static int options_read(int argc, char **argv, struct options *o)
 	int c, index = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		longs[i] = (struct option){ rows[i].name, rows[i].kind == KIND_FLAG ? no_argument : required_argument,
-					    NULL, 'o' };
+		longs[i] = (struct option){ rows[i].name,
+					    rows[i].kind == KIND_FLAG ? no_argument : required_argument, NULL,
+					    'o' };
 	longs[ARRAY_LEN(rows)] = (struct option){ "help", no_argument, NULL, 'h' };
 	while ((c = getopt_long(argc, argv, "h", longs, &index)) != -1) {
 		if (c == 'h') {
@@ -145,7 +159,8 @@ static int options_read(int argc, char **argv, struct options *o)
 		if (c != 'o')
 			return EXIT_USAGE;
 		if (!option_set(o, &rows[index], optarg ? optarg : "")) {
-			(void)fprintf(stderr, "otasim: --%s %s: not a good value\n", rows[index].name, optarg);
+			(void)fprintf(stderr, "otasim: --%s %s: not a good value\n", rows[index].name,
+				      optarg);
 			return EXIT_USAGE;
 		}
 	}
@@ -161,7 +176,8 @@ static int options_read(int argc, char **argv, struct options *o)
 /* splitmix64: three independent numbers in, one well mixed out. */
 int64_t sim_chance(const struct sim *s, size_t device, uint64_t what, int64_t below)
 {
-	uint64_t x = (uint64_t)s->o.seed * 0x9e3779b97f4a7c15ULL + (uint64_t)device * 0xd1342543de82ef95ULL + what;
+	uint64_t x =
+		(uint64_t)s->o.seed * 0x9e3779b97f4a7c15ULL + (uint64_t)device * 0xd1342543de82ef95ULL + what;
 
 	for (int round = 0; round < 2; round++) {
 		x += 0x9e3779b97f4a7c15ULL;
@@ -210,7 +226,8 @@ static void queue_serve(struct sim *s, int64_t passed_ms)
 		device_connect(d);
 	}
 	/* Nothing is saved up while nobody waits. */
-	s->connect_credit_milli = i64_min(s->connect_credit_milli, i64_max(1000, s->o.connect_rate * TICK_MS));
+	s->connect_credit_milli =
+		i64_min(s->connect_credit_milli, i64_max(1000, s->o.connect_rate * TICK_MS));
 }
 
 static void loads_serve(struct sim *s)
@@ -264,7 +281,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	s->ticked_ms = now;
 	queue_serve(s, now - before);
 	loads_serve(s);
-	for (int64_t t = (before - s->started_ms) / MS_PER_SECOND; t < (now - s->started_ms) / MS_PER_SECOND; t++)
+	for (int64_t t = (before - s->started_ms) / MS_PER_SECOND; t < (now - s->started_ms) / MS_PER_SECOND;
+	     t++)
 		second_pass(s, s->started_ms + (t + 1) * MS_PER_SECOND);
 }
 
@@ -298,8 +316,9 @@ static bool files_allow(const struct sim *s)
 		return false;
 	limit.rlim_cur = limit.rlim_max;
 	if (limit.rlim_max < need && limit.rlim_max != RLIM_INFINITY) {
-		(void)fprintf(stderr, "otasim: %zu devices need %llu open files, %llu are allowed (ulimit -n)\n", s->n,
-			      (unsigned long long)need, (unsigned long long)limit.rlim_max);
+		(void)fprintf(stderr,
+			      "otasim: %zu devices need %llu open files, %llu are allowed (ulimit -n)\n",
+			      s->n, (unsigned long long)need, (unsigned long long)limit.rlim_max);
 		return false;
 	}
 	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
@@ -314,6 +333,26 @@ static void download_rate_set(struct sim *s)
 		return;
 	s->download_rate = ev_token_bucket_cfg_new(bytes, bytes, EV_RATE_LIMIT_MAX, EV_RATE_LIMIT_MAX, &tick);
 	ensure(s->download_rate);
+}
+
+/* Exact shares, well mixed: at each device everybody gets his share of it, and who has most plays it. */
+static void mix_play(struct sim *s)
+{
+	int64_t due[ARRAY_LEN(s->o.mix)] = { 0 }, total = 0;
+
+	for (size_t k = 0; k < s->o.n_mix; k++)
+		total += s->o.mix[k].share;
+	for (size_t i = 0; i < s->n; i++) {
+		size_t most = 0;
+
+		for (size_t k = 0; k < s->o.n_mix; k++) {
+			due[k] += s->o.mix[k].share;
+			if (due[k] > due[most])
+				most = k;
+		}
+		due[most] -= total;
+		s->devices[i].profile = s->o.mix[most].profile;
+	}
 }
 
 static bool sim_start(struct sim *s)
@@ -334,14 +373,15 @@ static bool sim_start(struct sim *s)
 	s->on_term = evsignal_new(s->base, SIGTERM, on_signal, s);
 	s->on_int = evsignal_new(s->base, SIGINT, on_signal, s);
 	ensure(s->tick && s->on_term && s->on_int);
-	ensure(event_add(s->tick, &tick) == 0 && event_add(s->on_term, NULL) == 0 && event_add(s->on_int, NULL) == 0);
+	ensure(event_add(s->tick, &tick) == 0 && event_add(s->on_term, NULL) == 0 &&
+	       event_add(s->on_int, NULL) == 0);
 	download_rate_set(s);
 	s->started_ms = s->ticked_ms = s->active_ms = clock_boot_ms();
+	mix_play(s);
 	for (size_t i = 0; i < s->n; i++) {
 		struct device *d = &s->devices[i];
 
 		d->sim = s;
-		d->profile = s->o.profiles[i % s->o.n_profiles];
 		device_init(d);
 		if (!device_is_offline_at_start(d))
 			device_enqueue(d);
@@ -372,6 +412,7 @@ static void sim_free(struct sim *s)
 	free(s->pushes_ms);
 	free(s->update_ms);
 	buf_free(&s->scratch);
+	buf_free(&s->topic);
 	arena_free(&s->arena);
 	libevent_global_shutdown();
 }
@@ -387,11 +428,12 @@ int main(int argc, char **argv)
 				.downloads_max = 200,
 				.seed = 1,
 				.download = true,
-				.n_profiles = 1 } };
+				.http_port = 80,
+				.mix = { { profile_find("paho"), 1 } },
+				.n_mix = 1 } };
 	int status;
 	bool good;
 
-	s.o.profiles[0] = profile_find("paho");
 	status = options_read(argc, argv, &s.o);
 	if (status >= 0)
 		return status;
@@ -399,6 +441,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	arena_init(&s.arena);
 	buf_init(&s.scratch, MQTT_PACKET_MAX);
+	buf_init(&s.topic, 512);
 	good = broker_resolve(&s);
 	if (!good)
 		(void)fprintf(stderr, "otasim: %s is not HOST:PORT of a broker\n", s.o.broker);

@@ -82,8 +82,8 @@ bool mqtt_parse_publish(const struct mqtt_packet *p, struct mqtt_message *ret)
 	return true;
 }
 
-void mqtt_put_connect(struct buf *b, const char *client_id, const char *user, const char *password, bool clean,
-		      uint16_t keepalive_s)
+void mqtt_put_connect(struct buf *b, const char *client_id, const char *user, const char *password,
+		      bool clean, uint16_t keepalive_s)
 {
 	size_t len = 10 + 2 + strlen(client_id) + 2 + strlen(user) + 2 + strlen(password);
 
@@ -99,7 +99,8 @@ void mqtt_put_connect(struct buf *b, const char *client_id, const char *user, co
 
 void mqtt_put_publish(struct buf *b, const char *topic, const char *payload, int qos, uint16_t id)
 {
-	put_head(b, MQTT_PUBLISH, (unsigned)qos << 1, 2 + strlen(topic) + (qos > 0 ? 2U : 0U) + strlen(payload));
+	put_head(b, MQTT_PUBLISH, (unsigned)qos << 1,
+		 2 + strlen(topic) + (qos > 0 ? 2U : 0U) + strlen(payload));
 	put_text(b, topic);
 	if (qos > 0)
 		put_u16(b, id);
@@ -112,6 +113,13 @@ void mqtt_put_subscribe(struct buf *b, const char *topic, int qos, uint16_t id)
 	put_u16(b, id);
 	put_text(b, topic);
 	put_u8(b, (unsigned)qos);
+}
+
+void mqtt_put_unsubscribe(struct buf *b, const char *topic, uint16_t id)
+{
+	put_head(b, MQTT_UNSUBSCRIBE, 2, 2 + 2 + strlen(topic));
+	put_u16(b, id);
+	put_text(b, topic);
 }
 
 void mqtt_put_puback(struct buf *b, uint16_t id)

@@ -12,6 +12,7 @@ enum mqtt_type {
 	MQTT_PUBACK = 4,
 	MQTT_SUBSCRIBE = 8,
 	MQTT_SUBACK = 9,
+	MQTT_UNSUBSCRIBE = 10,
 	MQTT_PINGREQ = 12,
 	MQTT_PINGRESP = 13,
 	MQTT_DISCONNECT = 14
@@ -37,10 +38,11 @@ struct mqtt_message {
 bool mqtt_parse_publish(const struct mqtt_packet *p, struct mqtt_message *ret);
 
 /* All of these append one packet. */
-void mqtt_put_connect(struct buf *b, const char *client_id, const char *user, const char *password, bool clean,
-		      uint16_t keepalive_s);
+void mqtt_put_connect(struct buf *b, const char *client_id, const char *user, const char *password,
+		      bool clean, uint16_t keepalive_s);
 void mqtt_put_publish(struct buf *b, const char *topic, const char *payload, int qos, uint16_t id);
 void mqtt_put_subscribe(struct buf *b, const char *topic, int qos, uint16_t id);
+void mqtt_put_unsubscribe(struct buf *b, const char *topic, uint16_t id);
 void mqtt_put_puback(struct buf *b, uint16_t id);
 /* PINGREQ or DISCONNECT. */
 void mqtt_put_bare(struct buf *b, enum mqtt_type type);

@@ -1,83 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The SDK generations that otasim plays: CONNECT fields, first packets and spellings as captured from the real
- * ones (device §1.2, §1.3, §2, §4.2). */
+/* The SDK generations that otasim plays, one row each: CONNECT fields, first packets, spellings, requests for
+ * downloads as captured from the real ones (device §1, §2, §4.2, §5.1, §6). */
 #include "cmd/otasim/sim.h"
 
 #include <string.h>
 
-/* What each subscribes to after its first connection; none does so again (device §0.2). */
-static const char *const topics_v3[] = { "/ota/device/request/$v", "/ota/device/upgrade/$v",
-					 "/sys/$v/thing/config/get_reply", "/sys/$v/thing/config/push", NULL };
+#define GET "/sys/$P/$D/thing/ota/firmware/get"
+#define UPGRADE "1/ota/device/upgrade/$P/$D"
+#define GET_REPLY "1/sys/$P/$D/thing/ota/firmware/get_reply"
+
+static const char *const topics_v3[] = { "1/ota/device/request/$P/$D", UPGRADE,
+					 "0/sys/$P/$D/thing/config/get_reply",
+					 "0/sys/$P/$D/thing/config/push", NULL };
 static const char *const topics_none[] = { NULL }; /* relies on delivery without a subscription */
-static const char *const topics_node[] = { "/sys/$v/thing/event/property/post_reply",
-					   "/sys/$v/thing/service/property/set",
-					   "/sys/$v/thing/event/+/post_reply",
-					   "/sys/$v/thing/deviceinfo/update_reply",
-					   "/sys/$v/thing/deviceinfo/delete_reply",
-					   "/sys/$v/thing/config/get_reply",
-					   "/sys/$v/thing/config/push",
-					   "/sys/$v/thing/config/push_reply",
-					   "/sys/$v/thing/topo/add_reply",
-					   "/sys/$v/thing/topo/delete_reply",
-					   "/sys/$v/thing/topo/get_reply",
-					   "/sys/$v/thing/sub/register_reply",
-					   "/sys/$v/rrpc/request/+",
-					   "/shadow/get/$v",
-					   "/ext/session/$v/combine/login_reply",
-					   "/ext/session/$v/combine/logout_reply",
-					   "/ota/device/upgrade/$v",
+static const char *const topics_node[] = { "1/sys/$P/$D/thing/event/property/post_reply",
+					   "1/sys/$P/$D/thing/service/property/set",
+					   "1/sys/$P/$D/thing/event/+/post_reply",
+					   "1/sys/$P/$D/thing/deviceinfo/update_reply",
+					   "1/sys/$P/$D/thing/deviceinfo/delete_reply",
+					   "1/sys/$P/$D/thing/config/get_reply",
+					   "1/sys/$P/$D/thing/config/push",
+					   "1/sys/$P/$D/thing/config/push_reply",
+					   "1/sys/$P/$D/thing/topo/add_reply",
+					   "1/sys/$P/$D/thing/topo/delete_reply",
+					   "1/sys/$P/$D/thing/topo/get_reply",
+					   "1/sys/$P/$D/thing/sub/register_reply",
+					   "1/sys/$P/$D/rrpc/request/+",
+					   "1/shadow/get/$P/$D",
+					   "1/ext/session/$P/$D/combine/login_reply",
+					   "1/ext/session/$P/$D/combine/logout_reply",
+					   UPGRADE, /* these two are the application's */
+					   GET_REPLY,
 					   NULL };
-static const char *const topics_paho[] = { "/ota/device/upgrade/$v", NULL };
+static const char *const topics_paho[] = { UPGRADE, GET_REPLY, NULL };
 
 static const struct profile profiles[] = {
 	{ .name = "c-link-3.2",
-	  .cid_options = ",_v=sdk-c-3.2.0,lan=C,_ss=1,gw=0,ext=0",
-	  .cid_timestamp = "2524608000000",
-	  .cid_joint = '.',
+	  .traits = PASSWORD_UPPER | PUSH_MD5 | HTTP_NO_PORT | HTTP_RANGE | HTTP_ANY_STATUS | SAYS_ZERO,
+	  .cid = "$P.$D",
+	  .cid_options =
+		  "timestamp=$t,_v=sdk-c-3.2.0,securemode=3,signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0",
+	  .stamp = "2524608000000",
 	  .method = DIGEST_SHA256,
-	  .upper = true,
-	  .clean = false,
 	  .keepalive_s = 120,
-	  .first_inform = "app-1.0.0-20180101.1000",
+	  .keepalive_again_s = 60,
 	  .topics = topics_v3,
+	  .first_inform = "{\"id\":\"1\",\"params\":{\"version\":\"app-1.0.0-20180101.1000\"}}",
 	  .inform_qos = 1,
-	  .inform = "{\"id\":\"$n\",\"params\":{\"version\":\"$v\"}}",
-	  .progress = "{\"id\":$n,\"params\":{\"step\":\"$v\",\"desc\":\"\"}}" },
+	  .inform = "{\"id\":\"0\",\"params\":{\"version\":\"$v\"[, \"module\":\"$m\"]}}",
+	  .progress = "{\"id\":0,\"params\":{\"step\":\"$v\",\"desc\":\"$w\"[, \"module\":\"$m\"]}}",
+	  .pull_topic = "/ota/device/request/$P/$D",
+	  .pull_qos = 1,
+	  .pull = "{\"id\":\"0\",\"params\":{\"version\":\"$v\"}}",
+	  .load_desc = "Enter in downloading state",
+	  .loss_desc = "download failed",
+	  .http = "GET $v HTTP/1.1\r\nHost: $w\r\n"
+		  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+		  "Accept-Encoding: gzip, deflate\r\n",
+	  .http_end = "\r\n" },
 	{ .name = "c-link-4",
-	  .cid_options = ",_ss=1,_v=sdk-c-4.2.0,ext=3,_conn=tcp_0",
-	  .cid_timestamp = "2524608000000",
-	  .cid_joint = '.',
+	  .traits = CLEAN_SESSION | PING_FIRST | PASSWORD_UPPER | PUSH_SCANNED | PUSH_FILES | PUSH_BLOCKS |
+		    HTTP_RANGE | HTTP_FATAL | SAYS_PERCENT,
+	  .cid = "$P.$D",
+	  .cid_options =
+		  "timestamp=$t,_ss=1,_v=sdk-c-4.2.0,securemode=3,signmethod=hmacsha256,ext=3,_conn=tcp_0",
+	  .stamp = "2524608000000",
 	  .method = DIGEST_SHA256,
-	  .upper = true,
-	  .clean = true,
 	  .keepalive_s = 1200,
+	  .keepalive_again_s = 1200,
 	  .topics = topics_none,
-	  .inform_qos = 0,
-	  .inform = "{\"id\":$n, \"params\":{\"version\":\"$v\"}}",
-	  .progress = "{\"id\":$n, \"params\":{\"step\":\"$v\",\"desc\":\"\"}}" },
+	  .inform = "{\"id\":$n, \"params\":{\"version\":\"$v\"[,\"module\":\"$m\"]}}",
+	  .progress = "{\"id\":$n, \"params\":{\"step\":\"$v\",\"desc\":\"$w\"[,\"module\":\"$m\"]}}",
+	  .pull_topic = GET,
+	  .pull = "{\"id\":$n, \"params\":{[\"module\":\"$m\"]}}",
+	  .load_desc = "",
+	  .loss_desc = "",
+	  .http = "GET $v HTTP/1.1\r\nHost: $w\r\n"
+		  "Accept: text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8\r\n",
+	  .http_end = "Content-Length: 0\r\n\r\n" },
 	{ .name = "node",
-	  .cid_options = ",lan=NodeJS,_v=1.2.8",
-	  .cid_timestamp = "now",
-	  .cid_joint = '&',
+	  .traits = PUSH_FILES,
+	  .cid = "$P&$D",
+	  .cid_options = "securemode=3,signmethod=hmacsha1,timestamp=$t,lan=NodeJS,_v=1.2.8",
 	  .method = DIGEST_SHA1,
-	  .upper = false,
-	  .clean = false,
 	  .keepalive_s = 60,
+	  .keepalive_again_s = 60,
 	  .topics = topics_node,
-	  .inform_qos = 1,
-	  .inform = "{\"id\":\"$n\",\"params\":{\"version\":\"$v\"}}",
-	  .progress = "{\"id\":\"$n\",\"params\":{\"step\":\"$v\",\"desc\":\"\"}}" },
+	  .inform = "{\"id\":\"$n\",\"params\":{\"version\":\"$v\"[,\"module\":\"$m\"]}}",
+	  .progress = "{\"id\":\"$n\",\"params\":{\"step\":\"$v\",\"desc\":\"$w\"[,\"module\":\"$m\"]}}",
+	  .pull_topic = GET,
+	  .pull = "{\"id\":\"$n\",\"version\":\"1.0\",\"params\":{[\"module\":\"$m\"]},"
+		  "\"method\":\"thing.ota.firmware.get\"}",
+	  .loss_desc = "download failed",
+	  .http = "GET $v HTTP/1.1\r\n",
+	  .http_end = "Host: $w\r\nConnection: close\r\n\r\n" },
 	{ .name = "paho",
-	  .cid_options = "",
-	  .cid_joint = '.',
+	  .traits = CLEAN_SESSION | PUSH_FILES,
+	  .cid = "$P.$D",
+	  .cid_options = "securemode=3,signmethod=hmacsha256",
 	  .method = DIGEST_SHA256,
-	  .upper = false,
-	  .clean = true,
 	  .keepalive_s = 300,
+	  .keepalive_again_s = 300,
 	  .topics = topics_paho,
 	  .inform_qos = 1,
-	  .inform = "{\"id\":\"$n\",\"params\":{\"version\":\"$v\"}}",
-	  .progress = "{\"id\":\"$n\",\"params\":{\"step\":\"$v\",\"desc\":\"\"}}" },
+	  .inform = "{\"id\": $n,\"params\": {\"version\":\"$v\"[,\"module\":\"$m\"]}}",
+	  .progress = "{\"id\": $n,\"params\": {\"step\":$v,\"desc\":\"$w\"[,\"module\":\"$m\"]}}",
+	  .pull_topic = GET,
+	  .pull = "{\"id\": $n, \"params\": {[\"module\": \"$m\"]}}",
+	  .loss_desc = "download failed",
+	  .http = "GET $v HTTP/1.1\r\nAccept-Encoding: identity\r\nHost: $w\r\nUser-Agent: "
+		  "Python-urllib/3.11\r\n",
+	  .http_end = "Connection: close\r\n\r\n" },
 };
 
 const struct profile *profile_find(const char *name)
@@ -88,18 +121,45 @@ const struct profile *profile_find(const char *name)
 	return NULL;
 }
 
-void profile_text(struct buf *b, const char *text, int64_t number, const char *value)
+static void mark_fill(struct buf *b, const struct device *d, char mark, int64_t n, const char *v,
+		      const char *w)
+{
+	switch (mark) {
+	case 'P':
+		buf_adds(b, d->pk);
+		return;
+	case 'D':
+		buf_adds(b, d->name);
+		return;
+	case 't':
+		buf_adds(b, d->stamp);
+		return;
+	case 'm':
+		buf_adds(b, d->sim->o.module);
+		return;
+	case 'n':
+		buf_addf(b, "%lld", (long long)n);
+		return;
+	case 'v':
+		buf_adds(b, v);
+		return;
+	default:
+		ensure(mark == 'w');
+		buf_adds(b, w);
+		return;
+	}
+}
+
+void profile_text(struct buf *b, const struct device *d, const char *text, int64_t n, const char *v,
+		  const char *w)
 {
 	for (; *text; text++) {
-		if (text[0] == '$' && text[1] == 'n')
-			buf_addf(b, "%lld", (long long)number);
-		else if (text[0] == '$' && text[1] == 'v')
-			buf_adds(b, value);
-		else {
+		if (*text == '[' && !d->sim->o.module)
+			text = strchr(text, ']');
+		else if (*text == '$')
+			mark_fill(b, d, *++text, n, v, w);
+		else if (*text != '[' && *text != ']')
 			buf_addc(b, *text);
-			continue;
-		}
-		text++;
 	}
 }
 

@@ -64,6 +64,8 @@ static void counters(const struct stats *t, struct json_out *j)
 		     { "downloads", t->downloads },
 		     { "downloads_failed", t->download_failures },
 		     { "downloads_resumed", t->resumed },
+		     { "pulls", t->pulls },
+		     { "blocks", t->blocks },
 		     { "digest_errors", t->digest_errors },
 		     { "bytes", t->bytes },
 		     { "successes", t->successes },
@@ -92,7 +94,8 @@ bool report_write(const struct sim *s)
 	fleet_state(s, j);
 	counters(&s->stats, j);
 	json_put_int(j, "worst_minute_pushes", worst_window(s->pushes_ms, s->n_pushes));
-	json_put_int(j, "push_span_ms", s->n_pushes > 0 ? s->pushes_ms[s->n_pushes - 1] - s->pushes_ms[0] : 0);
+	json_put_int(j, "push_span_ms",
+		     s->n_pushes > 0 ? s->pushes_ms[s->n_pushes - 1] - s->pushes_ms[0] : 0);
 	if (s->n_updates > 0)
 		qsort(s->update_ms, s->n_updates, sizeof *s->update_ms, by_value);
 	json_put_int(j, "update_ms_p50", percentile(s->update_ms, s->n_updates, 50));

@@ -75,6 +75,19 @@ void digest_free(struct digest_ctx *c)
 	free(c);
 }
 
+uint16_t crc16_arc(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	unsigned crc = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		crc ^= p[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xa001u : crc >> 1;
+	}
+	return (uint16_t)crc;
+}
+
 bool crypto_equal(const void *a, const void *b, size_t len)
 {
 	return CRYPTO_memcmp(a, b, len) == 0;

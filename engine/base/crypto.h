@@ -23,6 +23,9 @@ void digest_update(struct digest_ctx *c, const void *data, size_t len);
 void digest_final(struct digest_ctx *c, unsigned char out[DIGEST_MAX]);
 void digest_free(struct digest_ctx *c);
 
+/* CRC-16/ARC: polynomial 0x8005 reflected, start 0. No protection against anybody. */
+uint16_t crc16_arc(const void *data, size_t len);
+
 /* Constant time. */
 bool crypto_equal(const void *a, const void *b, size_t len);
 /* Cryptographic random bytes. Aborts when the system has none. */

@@ -10,6 +10,8 @@
   device   function: device(row, connect=True, **options) -> MqttDevice, disconnected after the test
   fleet    function: fleet(n, version=None, online=True) -> Fleet(pk, rows, devices), the devices reported
            `version` and the server knows it
+  simulate function: simulate(rows, option...) starts otasim with these devices -> end(), which stops it and gives
+           (its report, the lines of its push log)
   fresh_stack  function: a stack of its own for tests that break things beyond a restart
   otad_default function: after the test otad runs again with the session's settings, however the test left it
 
@@ -316,3 +318,30 @@ def fleet(api, device):
                     d.disconnect()
         return Fleet(pk, rows, devices)
     return make
+
+
+@pytest.fixture
+def simulate(stack, tmp_path):
+    started = []
+
+    def start(rows, *options):
+        csv = tmp_path / f"fleet{len(started)}.csv"
+        csv.write_text("".join(f"{r['ProductKey']},{r['DeviceName']},{r['DeviceSecret']}\n" for r in rows))
+        report, log = tmp_path / f"report{len(started)}.json", tmp_path / f"push{len(started)}.log"
+        sim = subprocess.Popen([stack.bin / "otasim", "--broker", stack.broker, "--devices", csv, "--report", report,
+                                "--push-log", log, "--duration", "240", *options], env=stack.env,
+                               stderr=subprocess.PIPE, text=True)
+        started.append(sim)
+
+        def end():
+            if sim.poll() is None:
+                sim.send_signal(signal.SIGTERM)
+            _, err = sim.communicate(timeout=30)
+            assert sim.returncode == 0, err
+            return json.loads(report.read_text()), log.read_text().splitlines()
+        return end
+    yield start
+    for sim in started:
+        if sim.poll() is None:
+            sim.kill()
+            sim.communicate()

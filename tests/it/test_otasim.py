@@ -1,39 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """otasim against the stack: its count of what happened has to agree with the platform's."""
-import json
-import signal
-import subprocess
 from collections import Counter
 
 import pytest
 from client import wait_until
-
-
-@pytest.fixture
-def simulate(stack, tmp_path):
-    started = []
-
-    def start(rows, *options):
-        csv = tmp_path / f"fleet{len(started)}.csv"
-        csv.write_text("".join(f"{r['ProductKey']},{r['DeviceName']},{r['DeviceSecret']}\n" for r in rows))
-        report, log = tmp_path / f"report{len(started)}.json", tmp_path / f"push{len(started)}.log"
-        sim = subprocess.Popen([stack.bin / "otasim", "--broker", stack.broker, "--devices", csv, "--report", report,
-                                "--push-log", log, "--duration", "240", *options], env=stack.env,
-                               stderr=subprocess.PIPE, text=True)
-        started.append(sim)
-
-        def end():
-            if sim.poll() is None:
-                sim.send_signal(signal.SIGTERM)
-            _, err = sim.communicate(timeout=30)
-            assert sim.returncode == 0, err
-            return json.loads(report.read_text()), log.read_text().splitlines()
-        return end
-    yield start
-    for sim in started:
-        if sim.poll() is None:
-            sim.kill()
-            sim.communicate()
 
 
 def online(api, rows, version="1.0.0"):
@@ -45,7 +15,7 @@ def online(api, rows, version="1.0.0"):
 def test_every_profile_updates(api, simulate, profile):
     pk = api.product()
     rows = [api.device(pk) for _ in range(3)]
-    end = simulate(rows, "--profile", profile, "--delay", "200", "--reboot")
+    end = simulate(rows, "--profile", profile, "--any-port", "--delay", "200", "--reboot")
     online(api, rows)
     fw = api.firmware(pk, content=b"x" * 200000)
     job = api.job(fw)

@@ -37,6 +37,12 @@ static void digests(void)
 	digest_free(NULL);
 }
 
+static void checksum(void)
+{
+	CHECK_INT(crc16_arc("123456789", 9), 0xbb3d); /* the published check value of CRC-16/ARC */
+	CHECK_INT(crc16_arc("", 0), 0);
+}
+
 static void macs(void)
 {
 	static const struct {
@@ -185,7 +191,7 @@ static void equality(void)
 	CHECK(crypto_equal("abc", "abd", 2));
 }
 
-TESTS("base/crypto", { "digests", digests }, { "macs", macs },
+TESTS("base/crypto", { "digests", digests }, { "checksum", checksum }, { "macs", macs },
       { "sealed_texts_open_only_as_they_were", sealed_texts_open_only_as_they_were },
       { "an_empty_text_can_be_sealed", an_empty_text_can_be_sealed }, { "hex", hex }, { "base64", base64 },
       { "random_texts_are_of_the_set", random_texts_are_of_the_set }, { "equality", equality })
