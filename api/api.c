@@ -40,8 +40,9 @@ static void server_free(struct api_server *s)
 	free(s);
 }
 
-enum err api_start(const struct config *c, const struct api_env *env, bool (*ready)(void *ctx, const char **why),
-		   void *ready_ctx, struct error *e, struct api_server **ret)
+enum err api_start(const struct config *c, struct tls *tls, const struct api_env *env,
+		   bool (*ready)(void *ctx, const char **why), void *ready_ctx, struct error *e,
+		   struct api_server **ret)
 {
 	struct api_server *s = calloc(1, sizeof *s);
 	struct http_hooks hooks = { .take = take, .ready = ready, .take_ctx = s, .ready_ctx = ready_ctx };
@@ -51,7 +52,7 @@ enum err api_start(const struct config *c, const struct api_env *env, bool (*rea
 	s->auth = (struct auth){ .keys = key_cache_new(), .nonces = nonce_table_new(), .quota = quota_new() };
 	s->requests = queue_new((size_t)c->api_queue);
 	/* The first request may come before the workers are there: the queue keeps it. */
-	err = http_start(c, &hooks, e, &s->http);
+	err = http_start(c, tls, &hooks, e, &s->http);
 	if (err != OK) {
 		server_free(s);
 		return err;

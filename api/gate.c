@@ -2,14 +2,13 @@
 #include "api/gate.h"
 
 #include "api/guard.h"
+#include "api/tls.h"
 #include "engine/base/clock.h"
 #include "engine/base/metrics.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
-#include <openssl/ssl.h>
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -49,7 +48,7 @@ struct gates {
 	struct gate *list;
 	struct gate **by_fd;
 	size_t n_fds;
-	SSL_CTX *tls;
+	struct tls *tls; /* NULL: plain */
 };
 
 struct gate {
@@ -396,10 +395,9 @@ static enum err vet_chunks(struct gate *g, struct evbuffer *src, bool *ret_whole
 static void say_continue(struct gate *g)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	SSL *ssl = g->all->tls ? bufferevent_openssl_get_ssl(g->bev) : NULL;
 
-	if (ssl)
-		(void)SSL_write(ssl, text, (int)sizeof text - 1);
+	if (g->all->tls)
+		tls_write(g->bev, text, sizeof text - 1);
 	else
 		(void)send(g->fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -508,24 +506,19 @@ static void take_later(struct gate *g)
 		bufferevent_trigger(g->bev, EV_READ, 0);
 }
 
-/* ---- for the listener -----------------------------------------------------------------------------------
- */
+/* ---- for the listener ---- */
 
 struct bufferevent *gates_accept(struct event_base *base, void *arg)
 {
 	struct gates *all = arg;
 	struct gate *g = calloc(1, sizeof *g);
-	SSL *ssl = all->tls ? SSL_new(all->tls) : NULL;
 
-	ensure(g != NULL && (ssl || !all->tls));
+	ensure(g != NULL);
 	g->all = all;
 	g->fd = -1;
-	g->bev = ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
-						      BEV_OPT_CLOSE_ON_FREE)
-		     : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	g->bev = all->tls ? tls_accept(all->tls, base, -1)
+			  : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	ensure(g->bev != NULL);
-	if (ssl)
-		bufferevent_openssl_set_allow_dirty_shutdown(g->bev, 1);
 	bufferevent_incref(g->bev);
 	g->later = evbuffer_new();
 	g->timer = evtimer_new(base, on_timer, g);
@@ -543,24 +536,9 @@ struct bufferevent *gates_accept(struct event_base *base, void *arg)
 	return g->bev;
 }
 
-static enum err tls_open(struct gates *all, const struct config *c, struct error *e)
-{
-	if (!c->api_tls_cert[0])
-		return OK;
-	all->tls = SSL_CTX_new(TLS_server_method());
-	ensure(all->tls != NULL);
-	(void)SSL_CTX_set_min_proto_version(all->tls, TLS1_2_VERSION);
-	if (SSL_CTX_use_certificate_chain_file(all->tls, c->api_tls_cert) != 1)
-		return fail(e, ERR_CONFIG, "api_tls_cert: %s cannot be used", c->api_tls_cert);
-	if (SSL_CTX_use_PrivateKey_file(all->tls, c->api_tls_key, SSL_FILETYPE_PEM) != 1)
-		return fail(e, ERR_CONFIG, "api_tls_key: %s cannot be used", c->api_tls_key);
-	return OK;
-}
-
-enum err gates_new(const struct config *c, bool tls, struct error *e, struct gates **ret)
+struct gates *gates_new(const struct config *c, struct tls *tls)
 {
 	struct gates *all = calloc(1, sizeof *all);
-	enum err err;
 
 	ensure(all != NULL);
 	all->limits = (struct guard_limits){ .line_bytes = (size_t)c->api_line_bytes,
@@ -570,13 +548,8 @@ enum err gates_new(const struct config *c, bool tls, struct error *e, struct gat
 	all->idle_ms = c->api_idle_ms;
 	all->connections_max = c->api_connections;
 	all->per_source_max = c->api_connections_per_source;
-	err = tls ? tls_open(all, c, e) : OK;
-	if (err != OK) {
-		gates_free(all);
-		return err;
-	}
-	*ret = all;
-	return OK;
+	all->tls = tls;
+	return all;
 }
 
 void gates_free(struct gates *all)
@@ -585,7 +558,6 @@ void gates_free(struct gates *all)
 		return;
 	while (all->list)
 		gate_release(all->list);
-	SSL_CTX_free(all->tls);
 	free(all->by_fd);
 	free(all);
 }

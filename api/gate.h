@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connections under guard. evhttp reads from bufferevents made here: it is let at their input only when a whole,
- * vetted request is in it, and nothing but that request. Connections that are slow, idle, too many or do not
- * read their answers are ended. A refused request reaches evhttp as a harmless stand-in, whose handler asks
- * gate_refusal. Loop thread only. (A filtering bufferevent would not do: evhttp takes an answer for sent when
- * the filter has it, and closes over it.) */
+/* Connections under guard. evhttp reads from bufferevents made here: it is let at their input only when a
+ * whole, vetted request is in it, and nothing but that request. Connections that are slow, idle, too many or
+ * do not read their answers are ended. A refused request reaches evhttp as a harmless stand-in, whose handler
+ * asks gate_refusal. Loop thread only. (A filtering bufferevent would not do: evhttp takes an answer for sent
+ * when the filter has it, and closes over it.) */
 #ifndef API_GATE_H
 #define API_GATE_H
 
@@ -14,10 +14,10 @@ struct bufferevent;
 struct event_base;
 struct gate;  /* one connection */
 struct gates; /* all connections of a listener */
+struct tls;
 
-/* tls: with api_tls_cert and api_tls_key. ERR_CONFIG when those cannot be read. */
-enum err gates_new(const struct config *c, bool tls, struct error *e,
-		   struct gates **ret) MUST_USE;
+/* tls: NULL = plain; it stays the caller's, and outlives the gates. */
+struct gates *gates_new(const struct config *c, struct tls *tls);
 /* After evhttp has freed its connections, before the event base goes. */
 void gates_free(struct gates *g);
 /* For evhttp_set_bevcb, with the gates as its argument. Never NULL: evhttp would make an unguarded one. */

@@ -332,7 +332,7 @@ static bool split_address(struct arena *a, const char *listen, const char **ret_
 }
 
 static enum err door_open(struct http *h, struct door *d, const struct config *c, const char *listen,
-			  bool tls, struct error *e)
+			  struct tls *tls, struct error *e)
 {
 	const char *host;
 	int64_t port;
@@ -340,7 +340,7 @@ static enum err door_open(struct http *h, struct door *d, const struct config *c
 	d->http = h;
 	if (!split_address(e->arena, listen, &host, &port))
 		return fail(e, ERR_CONFIG, "%s is not an address and a port", listen);
-	TRY(gates_new(c, tls, e, &d->gates));
+	d->gates = gates_new(c, tls);
 	d->ev = evhttp_new(h->base);
 	ensure(d->ev != NULL);
 	evhttp_set_allowed_methods(d->ev, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
@@ -356,7 +356,7 @@ static enum err door_open(struct http *h, struct door *d, const struct config *c
 	return OK;
 }
 
-enum err http_start(const struct config *c, const struct http_hooks *hooks, struct error *e,
+enum err http_start(const struct config *c, struct tls *tls, const struct http_hooks *hooks, struct error *e,
 		    struct http **ret)
 {
 	struct http *h = calloc(1, sizeof *h);
@@ -372,9 +372,9 @@ enum err http_start(const struct config *c, const struct http_hooks *hooks, stru
 	h->api.calls = true;
 	h->api.pages = c->metrics_listen[0] == '\0';
 	h->pages.pages = true;
-	err = door_open(h, &h->api, c, c->api_listen, true, e);
+	err = door_open(h, &h->api, c, c->api_listen, tls, e);
 	if (err == OK && !h->api.pages)
-		err = door_open(h, &h->pages, c, c->metrics_listen, false, e);
+		err = door_open(h, &h->pages, c, c->metrics_listen, NULL, e);
 	if (err != OK) {
 		http_free(h);
 		return err;

@@ -8,6 +8,7 @@
 #include "api/package_server.h"
 
 #include "api/store_request.h"
+#include "api/tls.h"
 #include "api/upload.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -46,6 +47,8 @@
 #define UNSENT_MAX (128 * 1024)	       /* in the kernel per connection; more helps nobody and costs memory */
 #define FORM_ROOM 65536		       /* of a body, besides the file */
 #define WRITERS 2
+#define TLS_PIECE 16384		       /* of an object, read and encrypted at a time: one record */
+#define TLS_AHEAD ((size_t)128 * 1024) /* of them in the output buffer */
 
 enum conn_state { CONN_HEAD, CONN_BODY, CONN_SENDING, CONN_LINGER, CONN_DEAD };
 
@@ -60,21 +63,31 @@ struct conn {
 	struct upload *upload;
 	bool begun; /* bytes of a head were read, or are overdue */
 	bool close_after;
-	bool object;		   /* an object is being sent */
-	int64_t since_ms, last_ms; /* the state began; the last byte came (boot clock) */
-	int64_t received, queued;  /* bytes of this request's body; of its answer */
+	bool object; /* an object is being sent */
+	bool tls;
+	int file;		    /* the object over TLS; -1: none */
+	int64_t file_at, file_left; /* what of it is not in the output buffer yet */
+	int64_t since_ms, last_ms;  /* the state began; the last byte came (boot clock) */
+	int64_t received, queued;   /* bytes of this request's body; of its answer */
 	int64_t mark_ms, mark_bytes;
+};
+
+struct door {
+	struct package_server *server;
+	struct evconnlistener *listener; /* NULL: none, or stopped */
+	struct tls *tls;
+	int port;
 };
 
 struct package_server {
 	struct package_store *store;
 	struct event_base *base;
-	struct evconnlistener *listener;
+	struct door doors[PACKAGE_DOORS];
 	struct event *tick, *woken;
 	struct upload_pool *pool;
 	struct conn *conns, *dead;
 	int64_t n;
-	int wake_fd, port;
+	int wake_fd;
 	pthread_t thread;
 	_Atomic bool stopping;
 	_Atomic int64_t stop_by_ms;
@@ -92,24 +105,27 @@ static void set_state(struct conn *c, enum conn_state state)
 	c->begun = false;
 }
 
+/* Bytes of the answer that the socket has not taken. */
+static int64_t unsent_bytes(const struct conn *c)
+{
+	return (int64_t)evbuffer_get_length(bufferevent_get_output(c->bev)) + c->file_left;
+}
+
 /* Bytes of the answer that the client's side has taken: what is left in the buffer or the socket has not
  * moved. */
 static int64_t sent_bytes(const struct conn *c)
 {
 	int outq = 0;
-	int64_t left = (int64_t)evbuffer_get_length(bufferevent_get_output(c->bev));
 
 	if (ioctl(bufferevent_getfd(c->bev), SIOCOUTQ, &outq) != 0)
 		outq = 0;
-	return c->queued - left - outq;
+	return c->queued - unsent_bytes(c) - outq;
 }
 
 static void count_sent(struct conn *c)
 {
-	int64_t left = (int64_t)evbuffer_get_length(bufferevent_get_output(c->bev));
-
 	if (c->object)
-		metric_add(M_STORE_DOWN, i64_max(0, c->queued - left));
+		metric_add(M_STORE_DOWN, i64_max(0, c->queued - unsent_bytes(c)));
 	c->object = false;
 }
 
@@ -117,6 +133,10 @@ static void request_free(struct conn *c)
 {
 	upload_cancel(c->upload);
 	c->upload = NULL;
+	if (c->file >= 0)
+		(void)close(c->file);
+	c->file = -1;
+	c->file_left = 0;
 	arena_free(&c->arena);
 	c->received = c->queued = 0;
 }
@@ -208,7 +228,7 @@ static void send_head(struct conn *c, int status, int64_t len, const char *more)
 static void sending(struct conn *c)
 {
 	set_state(c, CONN_SENDING);
-	c->queued = (int64_t)evbuffer_get_length(bufferevent_get_output(c->bev));
+	c->queued = unsent_bytes(c);
 	/* Without reading, a further request waits where it is; a dead peer is found by writing. */
 	(void)bufferevent_disable(c->bev, EV_READ);
 }
@@ -251,6 +271,8 @@ static void answer_sent(struct conn *c)
 		metric_add(M_STORE_DOWNLOADS, 1);
 	request_free(c);
 	set_state(c, close ? CONN_LINGER : CONN_HEAD);
+	if (close && c->tls)
+		tls_end(c->bev);
 	if (close)
 		(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 	(void)bufferevent_enable(c->bev, EV_READ);
@@ -259,6 +281,47 @@ static void answer_sent(struct conn *c)
 }
 
 /* ---- downloads ---- */
+
+/* Over TLS the bytes have to pass through here: the output buffer is kept filled. false: the object cannot be
+ * read. */
+static bool send_pieces(struct conn *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	struct evbuffer_iovec room;
+
+	while (c->file_left > 0 && evbuffer_get_length(out) < TLS_AHEAD) {
+		ssize_t n;
+
+		if (evbuffer_reserve_space(out, TLS_PIECE, &room, 1) != 1)
+			return false;
+		n = pread(c->file, room.iov_base, (size_t)i64_min(c->file_left, TLS_PIECE), c->file_at);
+		if (n <= 0)
+			return false;
+		room.iov_len = (size_t)n;
+		ensure(evbuffer_commit_space(out, &room, 1) == 0);
+		c->file_at += n;
+		c->file_left -= n;
+	}
+	return true;
+}
+
+/* Owns fd. */
+static bool send_file(struct conn *c, int fd, int64_t first, int64_t len)
+{
+	c->object = true;
+	if (!c->tls)
+		return evbuffer_add_file(bufferevent_get_output(c->bev), fd, first, len) == 0;
+	c->file = fd;
+	c->file_at = first;
+	c->file_left = len;
+	return send_pieces(c);
+}
+
+static void send_failed(struct conn *c)
+{
+	log_limited(EV_STORE_FAILED, LSTR("why", "an object cannot be sent"));
+	conn_kill(c);
+}
 
 static void send_object(struct conn *c, const char *key, int fd, int64_t size)
 {
@@ -287,13 +350,9 @@ static void send_object(struct conn *c, const char *key, int fd, int64_t size)
 	send_head(c, range == RANGE_PART ? 206 : 200, len, more);
 	if (c->rq.method == METHOD_HEAD || len == 0) {
 		(void)close(fd);
-	} else {
-		c->object = true;
-		if (evbuffer_add_file(bufferevent_get_output(c->bev), fd, first, len) != 0) { /* owns fd */
-			log_limited(EV_STORE_FAILED, LSTR("why", "an object cannot be sent"));
-			conn_kill(c);
-			return;
-		}
+	} else if (!send_file(c, fd, first, len)) {
+		send_failed(c);
+		return;
 	}
 	sending(c);
 }
@@ -480,7 +539,10 @@ static void on_written(struct bufferevent *bev, void *ctx)
 	struct conn *c = ctx;
 	struct package_server *s = c->server;
 
-	if (c->state == CONN_SENDING && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+	(void)bev;
+	if (c->state == CONN_SENDING && !send_pieces(c))
+		send_failed(c);
+	else if (c->state == CONN_SENDING && unsent_bytes(c) == 0)
 		answer_sent(c);
 	conns_reap(s);
 }
@@ -491,8 +553,11 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 	struct package_server *s = c->server;
 
 	(void)bev;
-	/* A client that closed its writing side may still read the answer. */
-	if (what & BEV_EVENT_ERROR || c->state != CONN_SENDING)
+	if (what & BEV_EVENT_CONNECTED) /* TLS is agreed on */
+		return;
+	/* A client that closed its writing side may still read the answer. Over TLS a broken connection is
+	 * told as the end of it, too, but while writing. */
+	if (what & (BEV_EVENT_ERROR | BEV_EVENT_WRITING) || c->state != CONN_SENDING)
 		conn_kill(c);
 	conns_reap(s);
 }
@@ -534,6 +599,19 @@ static void conn_tick(struct conn *c, int64_t now_ms)
 	c->mark_bytes = moved;
 }
 
+/* A listener that could not accept tries again; one that is to stop goes. */
+static void door_tick(struct door *d)
+{
+	if (!d->listener)
+		return;
+	if (!d->server->stopping) {
+		(void)evconnlistener_enable(d->listener);
+		return;
+	}
+	evconnlistener_free(d->listener);
+	d->listener = NULL;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct package_server *s = ctx;
@@ -546,14 +624,11 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		conn_tick(c, now_ms);
 	}
 	conns_reap(s);
+	for (size_t i = 0; i < PACKAGE_DOORS; i++)
+		door_tick(&s->doors[i]);
 	if (s->stopping) {
-		if (s->listener)
-			evconnlistener_free(s->listener);
-		s->listener = NULL;
 		if (!s->conns || now_ms >= s->stop_by_ms)
 			(void)event_base_loopbreak(s->base);
-	} else {
-		(void)evconnlistener_enable(s->listener);
 	}
 }
 
@@ -580,7 +655,8 @@ static void wake(void *ctx)
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
 {
-	struct package_server *s = ctx;
+	const struct door *d = ctx;
+	struct package_server *s = d->server;
 	struct conn *c;
 	int one = 1, unsent = UNSENT_MAX;
 
@@ -598,14 +674,21 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 	c = calloc(1, sizeof *c);
 	ensure(c != NULL);
 	c->server = s;
-	c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	c->file = -1;
+	c->tls = d->tls != NULL;
+	c->bev = c->tls ? tls_accept(d->tls, s->base, fd)
+			: bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	ensure(c->bev != NULL);
 	arena_init(&c->arena);
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_MAX);
 	(void)bufferevent_set_max_single_write(c->bev, WRITE_MAX);
 	(void)bufferevent_set_max_single_read(c->bev, TAKE_MAX);
-	(void)evbuffer_set_flags(bufferevent_get_output(c->bev), EVBUFFER_FLAG_DRAINS_TO_FD); /* sendfile */
+	if (c->tls)
+		bufferevent_setwatermark(c->bev, EV_WRITE, TLS_AHEAD / 2, 0);
+	else
+		(void)evbuffer_set_flags(bufferevent_get_output(c->bev),
+					 EVBUFFER_FLAG_DRAINS_TO_FD); /* sendfile */
 	set_state(c, CONN_HEAD);
 	c->begun = true; /* the first request has to come at once */
 	c->next = s->conns;
@@ -640,8 +723,9 @@ static void server_free(struct package_server *s)
 {
 	if (s->pool)
 		upload_pool_free(s->pool);
-	if (s->listener)
-		evconnlistener_free(s->listener);
+	for (size_t i = 0; i < PACKAGE_DOORS; i++)
+		if (s->doors[i].listener)
+			evconnlistener_free(s->doors[i].listener);
 	if (s->tick)
 		event_free(s->tick);
 	if (s->woken)
@@ -669,29 +753,34 @@ static bool address_parse(struct arena *a, const char *text, struct sockaddr_sto
 	return true;
 }
 
-static bool server_listen(struct package_server *s, struct arena *a, const char *listen)
+static enum err door_open(struct package_server *s, struct door *d, const struct package_door *o,
+			  struct error *e)
 {
 	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
 	int len = sizeof addr;
 	socklen_t bound = sizeof addr;
 
+	d->server = s;
+	d->tls = o->tls;
+	if (!o->listen || !*o->listen)
+		return OK;
 	errno = EINVAL;
-	if (!address_parse(a, listen, &addr, &len))
-		return false;
-	s->listener = evconnlistener_new_bind(
-		s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
-		1024, (struct sockaddr *)&addr, len);
-	if (!s->listener ||
-	    getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&addr, &bound) != 0)
-		return false;
-	evconnlistener_set_error_cb(s->listener, on_accept_error);
-	s->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+	if (address_parse(e->arena, o->listen, &addr, &len))
+		d->listener = evconnlistener_new_bind(s->base, on_accept, d,
+						      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
+							      LEV_OPT_REUSEABLE,
+						      1024, (struct sockaddr *)&addr, len);
+	if (!d->listener ||
+	    getsockname(evconnlistener_get_fd(d->listener), (struct sockaddr *)&addr, &bound) != 0)
+		return fail(e, ERR_IO, "cannot serve packages on %s: %s", o->listen, strerrordesc_np(errno));
+	evconnlistener_set_error_cb(d->listener, on_accept_error);
+	d->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
 						   : ((struct sockaddr_in *)&addr)->sin_port);
-	return true;
+	return OK;
 }
 
-enum err package_server_start(struct package_store *store, const char *listen, struct error *e,
-			      struct package_server **ret)
+enum err package_server_start(struct package_store *store, const struct package_door doors[PACKAGE_DOORS],
+			      struct error *e, struct package_server **ret)
 {
 	struct package_server *s = calloc(1, sizeof *s);
 	const struct timeval second = { .tv_sec = 1 };
@@ -701,12 +790,13 @@ enum err package_server_start(struct package_store *store, const char *listen, s
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->base = event_base_new();
 	ensure(s->base != NULL && s->wake_fd >= 0);
-	if (!server_listen(s, e->arena, listen)) {
-		enum err err = fail(e, ERR_IO, "cannot listen on store_listen %s: %s", listen,
-				    strerrordesc_np(errno));
+	for (size_t i = 0; i < PACKAGE_DOORS; i++) {
+		enum err err = door_open(s, &s->doors[i], &doors[i], e);
 
-		server_free(s);
-		return err;
+		if (err != OK) {
+			server_free(s);
+			return err;
+		}
 	}
 	/* Cancelled uploads may still be with the writers while their connections are replaced. */
 	s->pool = upload_pool_new(WRITERS, (size_t)config_now()->store_connections * 2, wake, s);
@@ -718,9 +808,9 @@ enum err package_server_start(struct package_store *store, const char *listen, s
 	return OK;
 }
 
-int package_server_port(const struct package_server *s)
+int package_server_port(const struct package_server *s, size_t door)
 {
-	return s->port;
+	return s->doors[door].port;
 }
 
 void package_server_stop(struct package_server *s, int grace_ms)

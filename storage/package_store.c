@@ -75,15 +75,13 @@ static void account_hash(const struct package_store *s, int64_t account_id, char
 
 /* ---- the store ---- */
 
-enum err package_store_open(const char *dir, const char *base_url, const struct seal_key *master,
-			    struct error *e, struct package_store **ret)
+enum err package_store_open(const char *dir, const struct seal_key *master, struct error *e,
+			    struct package_store **ret)
 {
 	struct package_store *s;
 	unsigned char key[DIGEST_MAX];
 	enum err err;
 
-	if (base_url && strlen(base_url) > STORE_URL_MAX)
-		return fail(e, ERR_CONFIG, "store_url is longer than %d characters", STORE_URL_MAX);
 	s = calloc(1, sizeof *s);
 	ensure(s != NULL);
 	s->objects_fd = s->temp_fd = -1;
@@ -91,7 +89,7 @@ enum err package_store_open(const char *dir, const char *base_url, const struct 
 	derive(key, sizeof key, "form", s->form_key);
 	derive(key, sizeof key, "url", s->url_key);
 	derive(key, sizeof key, "account", s->account_key);
-	package_store_set_url(s, base_url ? base_url : "");
+	package_store_set_url(s, "", "");
 	err = object_dirs_open(s, dir, e);
 	if (err != OK) {
 		package_store_close(s);
@@ -110,25 +108,32 @@ void package_store_close(struct package_store *s)
 		(void)close(s->objects_fd);
 	if (s->temp_fd >= 0)
 		(void)close(s->temp_fd);
-	free(s->url);
+	free(s->url.text);
+	free(s->device_url.text);
 	free(s);
 }
 
-void package_store_set_url(struct package_store *s, const char *base_url)
+static void base_url_set(struct base_url *u, const char *text)
 {
-	size_t len = strlen(base_url);
+	size_t len = strlen(text);
 	const char *host;
 
 	ensure(len <= STORE_URL_MAX);
-	while (len > 0 && base_url[len - 1] == '/')
+	while (len > 0 && text[len - 1] == '/')
 		len--;
-	free(s->url);
-	s->url = strndup(base_url, len);
-	ensure(s->url != NULL);
-	host = strstr(s->url, "://");
-	s->url_path = host ? strchr(host + 3, '/') : NULL;
-	if (!s->url_path)
-		s->url_path = s->url + strlen(s->url);
+	free(u->text);
+	u->text = strndup(text, len);
+	ensure(u->text != NULL);
+	host = strstr(u->text, "://");
+	u->path = host ? strchr(host + 3, '/') : NULL;
+	if (!u->path)
+		u->path = u->text + strlen(u->text);
+}
+
+void package_store_set_url(struct package_store *s, const char *base_url, const char *device_url)
+{
+	base_url_set(&s->url, base_url);
+	base_url_set(&s->device_url, *device_url ? device_url : base_url);
 }
 
 /* ---- forms ---- */
@@ -174,7 +179,7 @@ struct upload_form package_store_form(struct package_store *s, struct arena *a, 
 {
 	unsigned char id[OBJECT_ID_LEN / 2];
 	char account[ACCOUNT_HASH_LEN + 1], name[OBJECT_ID_LEN + 1];
-	struct upload_form f = { .host = arena_strdup(a, s->url), .access_key_id = ACCESS_KEY_ID };
+	struct upload_form f = { .host = arena_strdup(a, s->url.text), .access_key_id = ACCESS_KEY_ID };
 	int64_t max_bytes = kind == OBJECT_DEVICE_LIST ? STORE_LIST_BYTES : config_now()->store_upload_bytes;
 
 	ensure(suffix_valid(suffix) && (strcmp(suffix, LIST_SUFFIX) == 0) == (kind == OBJECT_DEVICE_LIST));
@@ -184,7 +189,7 @@ struct upload_form package_store_form(struct package_store *s, struct arena *a, 
 	f.key = arena_printf(a, "ota/%s/%s.%s", account, name, suffix);
 	f.policy = form_policy(a, f.key, max_bytes, now + STORE_FORM_MS);
 	f.signature = form_signature(s, a, f.policy);
-	f.url = arena_printf(a, "%s/%s", s->url, f.key);
+	f.url = arena_printf(a, "%s/%s", s->url.text, f.key);
 	return f;
 }
 
@@ -241,11 +246,11 @@ enum err package_store_check_form(struct package_store *s, struct error *e, cons
 const char *package_store_key(struct package_store *s, struct arena *a, enum object_kind kind,
 			      int64_t account_id, const char *url)
 {
-	size_t base_len = strlen(s->url);
+	size_t base_len = strlen(s->url.text);
 	char account[ACCOUNT_HASH_LEN + 1];
 	struct object_path path;
 
-	if (strncmp(url, s->url, base_len) != 0 || url[base_len] != '/' ||
+	if (strncmp(url, s->url.text, base_len) != 0 || url[base_len] != '/' ||
 	    !object_path_parse(url + base_len + 1, &path) || object_path_kind(&path) != kind)
 		return NULL;
 	account_hash(s, account_id, account);
@@ -304,11 +309,11 @@ const char *package_store_sign(struct package_store *s, struct arena *a, const c
 			       int64_t device_id, int64_t push_no, utc_ms expires_ms)
 {
 	struct buf *b = buf_owned(a, 249);
-	size_t base_len = strlen(s->url);
+	size_t base_len = strlen(s->device_url.text);
 
 	if (strstr(key, "://")) /* of another store: not ours to sign */
 		return arena_strdup(a, key);
-	buf_adds(b, s->url);
+	buf_adds(b, s->device_url.text);
 	buf_addc(b, '/');
 	buf_adds(b, key);
 	add_base36(b, "?e=", expires_ms / MS_PER_SECOND);
@@ -324,15 +329,19 @@ const char *package_store_sign(struct package_store *s, struct arena *a, const c
 enum err package_store_check_url(struct package_store *s, struct arena *a, const char *path,
 				 const char *query, utc_ms now, const char **ret_key)
 {
-	size_t prefix = strlen(s->url_path), query_len = strlen(query), signed_len;
+	const char *bases[] = { s->device_url.path, s->url.path };
+	size_t query_len = strlen(query), signed_len;
 	struct object_path object;
 	const char *want, *signature;
 	char *text;
 	int64_t expires = 0;
 
-	/* A proxy in front may or may not take the path of store_url away. */
-	if (prefix > 0 && strncmp(path, s->url_path, prefix) == 0)
-		path += prefix;
+	/* A proxy in front may or may not take the path of the URL away. */
+	for (size_t i = 0; i < ARRAY_LEN(bases); i++)
+		if (*bases[i] && strncmp(path, bases[i], strlen(bases[i])) == 0) {
+			path += strlen(bases[i]);
+			break;
+		}
 	if (query_len < URL_SIGNATURE_LEN + 3 || path[0] != '/')
 		return ERR_FORBIDDEN;
 	signature = query + query_len - URL_SIGNATURE_LEN;

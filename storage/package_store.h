@@ -5,6 +5,7 @@
 #ifndef STORAGE_PACKAGE_STORE_H
 #define STORAGE_PACKAGE_STORE_H
 
+#include "engine/base/config.h"
 #include "engine/base/crypto.h"
 
 struct package_store;
@@ -15,17 +16,17 @@ struct package_store;
 /* Largest device list that is taken in; the limit of the API (limit_list_bytes) is checked where it is used.
  */
 #define STORE_LIST_BYTES 41943040
-/* Longest base_url: with it a download URL stays below 250 bytes whatever the ids are (device §5.1). */
-#define STORE_URL_MAX 90
+/* Longest base of a URL: with it a download URL stays below 250 bytes whatever the ids are (device §5.1). */
+#define STORE_URL_MAX CONFIG_URL_MAX
 
-/* dir is made if need be. base_url: how clients reach the package server, without a closing slash; it may be
- * set later (the listener's port is known only then) with package_store_set_url. The signing keys are derived
- * from the master key. ERR_IO, ERR_CONFIG. */
-enum err package_store_open(const char *dir, const char *base_url, const struct seal_key *master,
-			    struct error *e, struct package_store **ret) MUST_USE;
+/* dir is made if need be. Before anything that makes or reads a URL comes package_store_set_url. The signing
+ * keys are derived from the master key. ERR_IO. */
+enum err package_store_open(const char *dir, const struct seal_key *master, struct error *e,
+			    struct package_store **ret) MUST_USE;
 void package_store_close(struct package_store *s);
-/* Before other threads use the store. At most STORE_URL_MAX characters. */
-void package_store_set_url(struct package_store *s, const char *base_url);
+/* How forms and their objects are reached, and how devices reach what they download; "" = the same. At most
+ * STORE_URL_MAX characters, a closing slash does not count. Before other threads use the store. */
+void package_store_set_url(struct package_store *s, const char *base_url, const char *device_url);
 
 enum object_kind { OBJECT_PACKAGE, OBJECT_DEVICE_LIST };
 
@@ -105,8 +106,8 @@ void package_store_clean(struct package_store *s, utc_ms before);
 
 /* ---- download URLs ---- */
 /* A signed URL below 250 bytes for this object, package, device and push, good until expires_ms; in the
- * arena. push_no makes the URL of every push a new one. The key of a file in another store is its whole URL: that
- * is given back as it is. */
+ * arena. push_no makes the URL of every push a new one. The key of a file in another store is its whole URL:
+ * that is given back as it is. */
 const char *package_store_sign(struct package_store *s, struct arena *a, const char *key, int64_t firmware_id,
 			       int64_t device_id, int64_t push_no, utc_ms expires_ms);
 /* Checks path and query of a request, as they came; the object's key in the arena. ERR_FORBIDDEN: altered or

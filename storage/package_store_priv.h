@@ -5,11 +5,15 @@
 
 #include "storage/package_store.h"
 
+struct base_url {
+	char *text;
+	const char *path; /* its path part, "" when it has none */
+};
+
 struct package_store {
 	int objects_fd; /* <dir>/ota */
 	int temp_fd;	/* <dir>/tmp, on the same file system */
-	char *url;
-	const char *url_path; /* path part of url, "" when it has none */
+	struct base_url url, device_url;
 	unsigned char form_key[DIGEST_MAX], url_key[DIGEST_MAX], account_key[DIGEST_MAX];
 };
 

@@ -36,7 +36,8 @@ static const char usage_text[] =
 	"  --check        read the configuration, say whether it is valid, and end\n"
 	"  --version, --help\n"
 	"\n"
-	"SIGHUP reads the configuration anew; SIGTERM and SIGINT stop in order; a second one stops at "
+	"SIGHUP reads the configuration and the certificates anew; SIGTERM and SIGINT stop in order; a "
+	"second one stops at "
 	"once.\n";
 
 /* false: end with *ret_status. */
@@ -137,12 +138,13 @@ static void signals_arm_for_stop(void)
 	ensure(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
 }
 
-static void reload(const char *path, struct arena *a)
+static void reload(struct world *w, const char *path, struct arena *a)
 {
 	struct error e;
 
 	error_init(&e, a);
 	notify_send("RELOADING=1");
+	world_reload(w);
 	if (config_load(path, &e) == OK) {
 		level_apply();
 		log_event(EV_CONFIG_RELOADED, LSTR("file", path ? path : ""));
@@ -154,7 +156,7 @@ static void reload(const char *path, struct arena *a)
 }
 
 /* Until a signal asks for the end. */
-static int signals_wait(const sigset_t *set, const struct options *o, struct arena *a)
+static int signals_wait(struct world *w, const sigset_t *set, const struct options *o, struct arena *a)
 {
 	int64_t beat_ms = notify_watchdog_ms();
 
@@ -164,7 +166,7 @@ static int signals_wait(const sigset_t *set, const struct options *o, struct are
 		int sig = sigtimedwait(set, NULL, &wait);
 
 		if (sig == SIGHUP)
-			reload(o->config, a);
+			reload(w, o->config, a);
 		else if (sig > 0)
 			return sig;
 		if (beat_ms > 0)
@@ -184,7 +186,8 @@ static enum err start(struct world *w, const struct options *o, struct error *e)
 	TRY(world_start(w, c, e));
 	TRY(world_write_ready(w, c, e));
 	log_event(EV_READY, LINT("api_port", w->api ? api_port(w->api) : 0),
-		  LINT("store_port", w->package_server ? package_server_port(w->package_server) : 0));
+		  LINT("store_port", world_store_port(w, 0)),
+		  LINT("store_device_port", world_store_port(w, 1)));
 	return OK;
 }
 
@@ -210,7 +213,7 @@ static int run(const struct options *o, struct arena *a)
 	if (start(&w, o, &e) == OK) {
 		arena_reset(a);
 		notify_send("READY=1");
-		sig = signals_wait(&set, o, a);
+		sig = signals_wait(&w, &set, o, a);
 		notify_send("STOPPING=1");
 		log_event(EV_STOPPING, LSTR("signal", sig == SIGINT ? "INT" : "TERM"));
 	} else {

@@ -159,29 +159,51 @@ static bool ready(void *ctx, const char **why)
 /* How clients reach the package server: as configured, or by the address that it listens on. */
 static enum err store_url_set(struct world *w, const struct config *c, struct error *e)
 {
-	const char *colon = strrchr(c->store_listen, ':');
+	const char *url = c->store_url, *colon = strrchr(c->store_listen, ':');
 	int host_len = (int)(colon - c->store_listen);
-	int port = w->package_server ? package_server_port(w->package_server) : 0;
 
-	if (*c->store_url) {
-		package_store_set_url(w->store, c->store_url);
-		return OK;
+	if (!*url) {
+		if (!w->package_server || strncmp(c->store_listen, "0.0.0.0:", 8) == 0 ||
+		    c->store_listen[0] == '[')
+			return fail(e, ERR_CONFIG,
+				    "store_url has to be set: %s is not an address that devices can use",
+				    c->store_listen);
+		url = arena_printf(e->arena, "%s://%.*s:%d", w->store_tls ? "https" : "http", host_len,
+				   c->store_listen, package_server_port(w->package_server, 0));
 	}
-	if (!w->package_server || strncmp(c->store_listen, "0.0.0.0:", 8) == 0 || c->store_listen[0] == '[')
-		return fail(e, ERR_CONFIG,
-			    "store_url has to be set: %s is not an address that devices can use",
-			    c->store_listen);
-	package_store_set_url(w->store,
-			      arena_printf(e->arena, "http://%.*s:%d", host_len, c->store_listen, port));
+	if (strlen(url) > STORE_URL_MAX)
+		return fail(e, ERR_CONFIG, "%s is longer than %d characters: set store_url", url,
+			    STORE_URL_MAX);
+	package_store_set_url(w->store, url, c->store_device_url);
 	return OK;
 }
 
 static enum err store_start(struct world *w, const struct config *c, struct error *e)
 {
-	TRY(package_store_open(c->store_dir, c->store_url, &w->master, e, &w->store));
-	if (role_has(c, "api"))
-		TRY(package_server_start(w->store, c->store_listen, e, &w->package_server));
+	bool device_tls = strncmp(c->store_device_url, "https:", 6) == 0;
+
+	TRY(package_store_open(c->store_dir, &w->master, e, &w->store));
+	if (role_has(c, "api")) {
+		const struct package_door doors[PACKAGE_DOORS] = {
+			{ c->store_listen, w->store_tls },
+			{ c->store_device_listen, device_tls ? w->store_tls : NULL },
+		};
+
+		TRY(package_server_start(w->store, doors, e, &w->package_server));
+	}
 	return store_url_set(w, c, e);
+}
+
+/* Certificates of the listeners that speak TLS. */
+static enum err tls_start(struct world *w, const struct config *c, struct error *e)
+{
+	if (!role_has(c, "api"))
+		return OK;
+	if (*c->api_tls_cert)
+		TRY(tls_new(c->api_tls_cert, c->api_tls_key, e, &w->api_tls));
+	if (*c->store_tls_cert)
+		TRY(tls_new(c->store_tls_cert, c->store_tls_key, e, &w->store_tls));
+	return OK;
 }
 
 static enum err engine_start(struct world *w, const struct config *c, struct error *e)
@@ -203,6 +225,7 @@ enum err world_start(struct world *w, const struct config *c, struct error *e)
 				   .wake_ctx = w };
 	TRY(master_key_load(c->master_key_file, &w->master, e));
 	TRY(dir_make(c->state_dir, e));
+	TRY(tls_start(w, c, e));
 	TRY(schema_check(c, e));
 	TRY(store_start(w, c, e));
 	w->env.store = w->store;
@@ -211,7 +234,7 @@ enum err world_start(struct world *w, const struct config *c, struct error *e)
 	w->housekeeper = housekeeper_start(c, w->store);
 	if (role_has(c, "api")) {
 		TRY(registrar_start(c, &w->env, e, &w->registrar));
-		TRY(api_start(c, &w->env, ready, w, e, &w->api));
+		TRY(api_start(c, w->api_tls, &w->env, ready, w, e, &w->api));
 	}
 	return OK;
 }
@@ -229,10 +252,32 @@ void world_stop(struct world *w)
 		package_server_stop(w->package_server, DOWNLOAD_GRACE_MS);
 	if (w->store)
 		package_store_close(w->store);
+	tls_free(w->api_tls);
+	tls_free(w->store_tls);
 	if (w->broker_password)
 		explicit_bzero(w->broker_password, strlen(w->broker_password));
 	free(w->broker_password);
 	explicit_bzero(&w->master, sizeof w->master);
+}
+
+int world_store_port(const struct world *w, size_t door)
+{
+	return w->package_server ? package_server_port(w->package_server, door) : 0;
+}
+
+void world_reload(struct world *w)
+{
+	struct tls *all[] = { w->api_tls, w->store_tls };
+	struct arena a;
+	struct error e;
+
+	arena_init(&a);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		error_init(&e, &a);
+		if (all[i] && tls_reload(all[i], &e) != OK)
+			log_event(EV_TLS_BAD, LSTR("why", error_text(&e)));
+	}
+	arena_free(&a);
 }
 
 enum err world_write_ready(const struct world *w, const struct config *c, struct error *e)
@@ -244,8 +289,9 @@ enum err world_write_ready(const struct world *w, const struct config *c, struct
 
 	if (!f)
 		return fail(e, ERR_IO, "%s: %s", tmp, strerror(errno));
-	good = fprintf(f, "api_port=%d\nstore_port=%d\npid=%d\n", w->api ? api_port(w->api) : 0,
-		       w->package_server ? package_server_port(w->package_server) : 0, (int)getpid()) > 0;
+	good = fprintf(f, "api_port=%d\nstore_port=%d\nstore_device_port=%d\npid=%d\n",
+		       w->api ? api_port(w->api) : 0, world_store_port(w, 0), world_store_port(w, 1),
+		       (int)getpid()) > 0;
 	good = fclose(f) == 0 && good;
 	if (!good || rename(tmp, path) != 0)
 		return fail(e, ERR_IO, "%s: %s", path, strerror(errno));

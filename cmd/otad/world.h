@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/package_server.h"
+#include "api/tls.h"
 #include "dispatcher/dispatcher.h"
 
 struct housekeeper;
@@ -13,6 +14,7 @@ struct housekeeper;
 struct world {
 	struct seal_key master;
 	char *broker_password;
+	struct tls *api_tls, *store_tls; /* NULL: plain */
 	struct package_store *store;
 	struct package_server *package_server;
 	struct dispatcher *dispatcher;
@@ -27,6 +29,10 @@ bool role_has(const struct config *c, const char *part);
 /* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same.
  */
 enum err world_start(struct world *w, const struct config *c, struct error *e) MUST_USE;
+/* Reads the certificates anew; one that cannot be used is logged, and the old one stays in use. */
+void world_reload(struct world *w);
+/* Where the package server's door with this number listens; 0: nowhere. */
+int world_store_port(const struct world *w, size_t door);
 /* <state_dir>/ready.env: the ports that were really taken, for scripts. */
 enum err world_write_ready(const struct world *w, const struct config *c, struct error *e) MUST_USE;
 /* Finishes accepted work and stops everything, in reverse order. */

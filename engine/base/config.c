@@ -169,7 +169,10 @@ static bool is_url_prefix(const char *s, size_t len)
 
 static bool is_url_or_empty(const char *s)
 {
-	return !*s || (is_url_prefix(s, strlen(s)) && !strchr(s, ' ') && s[strlen(s) - 1] != '/');
+	size_t len = strlen(s);
+
+	return !*s ||
+	       (len <= CONFIG_URL_MAX && is_url_prefix(s, len) && !strchr(s, ' ') && s[len - 1] != '/');
 }
 
 static bool is_url_list(const char *s)
@@ -205,6 +208,8 @@ static bool is_given(const char *s)
 	return *s != '\0';
 }
 
+#define URL_WANTED "http://.. or https://.. of at most 90 characters, without a slash at its end"
+
 static const struct {
 	size_t offset;
 	bool (*good)(const char *s);
@@ -220,8 +225,9 @@ static const struct {
 	{ offsetof(struct config, metrics_listen), is_listen_or_empty, "ADDRESS:PORT or nothing" },
 	{ offsetof(struct config, store_listen), is_listen, "ADDRESS:PORT" },
 	{ offsetof(struct config, broker), is_broker, "tcp://HOST:PORT or ssl://HOST:PORT" },
-	{ offsetof(struct config, store_url), is_url_or_empty,
-	  "http://.. or https://.. without a slash at its end" },
+	{ offsetof(struct config, store_url), is_url_or_empty, URL_WANTED },
+	{ offsetof(struct config, store_device_listen), is_listen_or_empty, "ADDRESS:PORT or nothing" },
+	{ offsetof(struct config, store_device_url), is_url_or_empty, URL_WANTED },
 	{ offsetof(struct config, store_external), is_url_list, "URL prefixes separated by blanks" },
 	{ offsetof(struct config, quota), is_quota, "Action=N pairs separated by blanks" },
 };
@@ -369,6 +375,12 @@ static enum err rules_check(const struct config *c, struct error *e)
 {
 	if (!*c->api_tls_cert != !*c->api_tls_key)
 		return fail(e, ERR_CONFIG, "api_tls_cert and api_tls_key go together");
+	if (!*c->store_tls_cert != !*c->store_tls_key)
+		return fail(e, ERR_CONFIG, "store_tls_cert and store_tls_key go together");
+	if (*c->store_device_listen && !*c->store_device_url)
+		return fail(e, ERR_CONFIG, "store_device_listen needs store_device_url");
+	if (*c->store_device_listen && strncmp(c->store_device_url, "https:", 6) == 0 && !*c->store_tls_cert)
+		return fail(e, ERR_CONFIG, "an https store_device_url needs store_tls_cert");
 	if (c->limit_max_per_minute_max >= 0 && c->limit_max_per_minute_min > c->limit_max_per_minute_max)
 		return fail(e, ERR_CONFIG,
 			    "limit_max_per_minute_min is larger than limit_max_per_minute_max");

@@ -10,6 +10,9 @@
 #include "engine/base/buf.h"
 #include "engine/base/err.h"
 
+/* Longest base of a URL. */
+#define CONFIG_URL_MAX 90
+
 struct config {
 #define CONFIG_TEXT(key, def, reloadable, secret, doc) const char *key;
 #define CONFIG_INT(key, def, min, max, unit, reloadable, doc) int64_t key;

@@ -143,8 +143,9 @@ def parse(status, headers, raw):
 class Client:
     """One access key at one endpoint. Any thread: each keeps a connection of its own."""
 
-    def __init__(self, endpoint, ak, sk, timeout=10):
-        self.endpoint, self.ak, self.sk, self.timeout = endpoint, ak, sk, timeout
+    def __init__(self, endpoint, ak, sk, timeout=10, tls=None):
+        """tls: an ssl.SSLContext; None is plain HTTP."""
+        self.endpoint, self.ak, self.sk, self.timeout, self.tls = endpoint, ak, sk, timeout, tls
         self.local = threading.local()
 
     # ---- signed calls ----
@@ -200,8 +201,7 @@ class Client:
             connection = getattr(self.local, "connection", None)
             fresh = connection is None
             if fresh:
-                connection = self.local.connection = http.client.HTTPConnection(self.endpoint,
-                                                                                timeout=self.timeout)
+                connection = self.local.connection = http_connection(self.endpoint, self.tls, self.timeout)
             try:
                 connection.putrequest(method, target, skip_host="host" in headers, skip_accept_encoding=True)
                 for k, v in headers.items():
@@ -274,7 +274,7 @@ class Client:
     def upload(self, content, kind="GenerateOTAUploadURL", **params):
         """Uploads through the form -> the URL that the create call takes."""
         form = self.must(kind, **params)["Data"]
-        status, _, text = post_form(form, content)
+        status, _, text = post_form(form, content, tls=self.tls)
         assert status == 200, f"upload answered {status} {text[:200]}"
         return form.get("FirmwareUrl") or form["FileUrl"]
 
@@ -396,17 +396,24 @@ def form_fields(data):
             ("signature", data["Signature"]), ("success_action_status", "200")]
 
 
-def post_form(data, content, fields=None, filename=None):
+def post_form(data, content, fields=None, filename=None, tls=None):
     """-> (status, headers, text)"""
     kind, body = form_body(fields or form_fields(data), content, filename=filename)
-    status, headers, raw = http_request("POST", data["Host"], {"Content-Type": kind}, body)
+    status, headers, raw = http_request("POST", data["Host"], {"Content-Type": kind}, body, tls=tls)
     return status, headers, raw.decode("utf-8", "replace")
 
 
-def http_request(method, url, headers=None, body=None, timeout=30):
-    """Plain HTTP -> (status, headers with lower-case names, bytes)"""
+def http_connection(hostport, tls, timeout):
+    if tls:
+        return http.client.HTTPSConnection(hostport, timeout=timeout, context=tls)
+    return http.client.HTTPConnection(hostport, timeout=timeout)
+
+
+def http_request(method, url, headers=None, body=None, timeout=30, tls=None):
+    """-> (status, headers with lower-case names, bytes). https needs tls, an ssl.SSLContext."""
     u = urlsplit(url)
-    c = http.client.HTTPConnection(u.netloc, timeout=timeout)
+    assert (u.scheme == "https") == (tls is not None), url
+    c = http_connection(u.netloc, tls, timeout)
     try:
         c.request(method, (u.path or "/") + ("?" + u.query if u.query else ""), body, headers or {})
         r = c.getresponse()

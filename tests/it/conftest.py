@@ -13,6 +13,8 @@
   simulate function: simulate(rows, option...) starts otasim with these devices -> end(), which stops it and gives
            (its report, the lines of its push log)
   fresh_stack  function: a stack of its own for tests that break things beyond a restart
+  tls_stack    session: a stack that speaks TLS only; .tls is the clients' ssl.SSLContext, .ca its authority,
+               .broker_plain the broker's port without TLS
   otad_default function: after the test otad runs again with the session's settings, however the test left it
 
 Also importable: client.wait_until, client.stays, client.raw_exchange, mqtt_device.MqttDevice, ConnectRefused.
@@ -27,6 +29,7 @@ import pathlib
 import re
 import shutil
 import signal
+import ssl
 import struct
 import subprocess
 import sys
@@ -56,7 +59,7 @@ def build_dir():
 
 
 class Stack:
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, tls=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-it."))
         self.settings = {**DEFAULTS, **(settings or {})}
         self.announced = set()
@@ -69,7 +72,7 @@ class Stack:
         self.env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
         # The plugin is loaded by a broker that was not built with the sanitizer.
         try:
-            self._run("up", str(self.dir), "--fast", *self._sets(self.settings))
+            self._run("up", str(self.dir), "--fast", *["--tls"] * tls, *self._sets(self.settings))
         except AssertionError:
             self.remove()
             raise
@@ -98,6 +101,10 @@ class Stack:
         values = {k: v.strip("'") for k, v in values.items()}
         self.endpoint, self.ak, self.sk = values["OTA_ENDPOINT"], values["OTA_AK"], values["OTA_SK"]
         self.broker, self.pg, self.store = values["OTA_BROKER"], values["OTA_PG"], values["OTA_STORE"]
+        self.protocol = values["OTA_PROTOCOL"]
+        self.ca = values.get("OTA_CA")
+        self.broker_plain = values.get("OTA_BROKER_PLAIN", self.broker)
+        self.tls = ssl.create_default_context(cafile=self.ca) if self.ca else None
         self.config, self.bin = pathlib.Path(values["OTA_CONFIG"]), pathlib.Path(values["OTA_BIN"])
 
     # ---- processes ----
@@ -203,7 +210,7 @@ class Stack:
 
     def metric(self, name, **labels):
         """Value of a metric, summed over what matches the labels; 0 when there is none."""
-        status, _, raw = http_request("GET", f"http://{self.endpoint}/metrics")
+        status, _, raw = http_request("GET", f"{self.protocol}://{self.endpoint}/metrics", tls=self.tls)
         assert status == 200, f"/metrics answered {status}"
         total = 0.0
         for line in raw.decode().splitlines():
@@ -272,6 +279,13 @@ def otad_default(stack):
     if stack.running("otad"):
         stack.stop_otad()
     stack.start_otad()
+
+
+@pytest.fixture(scope="session")
+def tls_stack():
+    s = Stack(tls=True)
+    yield s
+    s.end()
 
 
 @pytest.fixture(scope="session")

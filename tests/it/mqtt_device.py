@@ -61,7 +61,9 @@ class Message:
 class MqttDevice:
     """Everything received stands in .pushes (the upgrade topic) and .others, oldest first."""
 
-    def __init__(self, broker, row):
+    def __init__(self, broker, row, tls=None):
+        """tls: an ssl.SSLContext; None is plain TCP."""
+        self.tls = tls
         self.host, port = broker.rsplit(":", 1)
         self.port = int(port)
         self.pk, self.name, self.secret = row["ProductKey"], row["DeviceName"], row["DeviceSecret"]
@@ -88,6 +90,8 @@ class MqttDevice:
         c.on_connect, c.on_disconnect = self._on_connect, self._on_disconnect
         c.on_message, c.on_subscribe, c.on_publish = self._on_message, self._on_subscribe, self._on_publish
         c.max_inflight_messages_set(1000)
+        if self.tls:
+            c.tls_set_context(self.tls)
         self.client, self.rc = c, None
         c.reconnect_delay_set(3600, 3600)  # the test decides when to come back
         c.connect(self.host, self.port, keepalive)

@@ -37,7 +37,8 @@ static void set_up(void)
 	CHECK(mkdtemp(dir) != NULL);
 	arena_init(&arena);
 	error_init(&error, &arena);
-	CHECK(package_store_open(arena_printf(&arena, "%s/a/b", dir), BASE, &master, &error, &store) == OK);
+	CHECK(package_store_open(arena_printf(&arena, "%s/a/b", dir), &master, &error, &store) == OK);
+	package_store_set_url(store, BASE, "");
 	(void)atexit(tear_down);
 }
 
@@ -329,7 +330,7 @@ static void url_is_short_and_new(void)
 	memcpy(base, "http://", 7);
 	base[40] = '/'; /* behind a proxy */
 	base[STORE_URL_MAX] = '\0';
-	package_store_set_url(store, base);
+	package_store_set_url(store, base, "");
 	url = package_store_sign(store, &arena, key, INT64_MAX, INT64_MAX, INT64_MAX, 253402300799000);
 	CHECK(strlen(url) < 250);
 	/* with and without the proxy's path */
