@@ -63,10 +63,34 @@ static void insert(struct jobs *js, struct live_job *j)
 	js->n++;
 }
 
+/* Reads the settings; the old ones stay when that fails. */
+static enum err load(struct live_job *j, struct db *db)
+{
+	struct arena fresh, *before;
+	struct tick_job set;
+	enum err e;
+
+	arena_init(&fresh);
+	before = db_use_arena(db, &fresh);
+	e = store_tick_job(db, j->run.job_id, &set);
+	(void)db_use_arena(db, before);
+	if (e != OK) {
+		arena_free(&fresh);
+		return e;
+	}
+	arena_free(&j->arena);
+	j->arena = fresh;
+	j->set = set;
+	return OK;
+}
+
+enum err jobs_renew(struct live_job *j, struct db *db, int32_t settings_no)
+{
+	return j->set.settings_no == settings_no ? OK : load(j, db);
+}
+
 enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_job **ret)
 {
-	struct arena *arena = db_arena(db);
-	struct error *error = db_error(db);
 	struct live_job *j = jobs_find(js, job_id);
 	enum err e;
 
@@ -79,9 +103,7 @@ enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_jo
 	pace_init(&j->pace);
 	j->run.job_id = job_id;
 	j->gone_boot_ms = clock_boot_ms();
-	db_begin_work(db, &j->arena, error);
-	e = store_tick_job(db, job_id, &j->set);
-	db_begin_work(db, arena, error);
+	e = load(j, db);
 	if (e != OK) {
 		job_free(j);
 		return e;

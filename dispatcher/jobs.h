@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The live jobs in memory: their settings, which never change, the last look at their rows, their pace and
+/* The live jobs in memory: their settings, the last look at their rows, their pace and
  * what waits for a slot. A job that ended stays for a while: its gate still counts. One thread: the tick's.
  */
 #ifndef DISPATCHER_JOBS_H
@@ -29,9 +29,10 @@ struct jobs {
 void jobs_free(struct jobs *js);
 /* NULL: not in memory. */
 struct live_job *jobs_find(const struct jobs *js, int64_t job_id);
-/* Finds or loads; the connection is in no transaction; its arena and error are as before afterwards.
- * ERR_NOT_FOUND: no such job. */
+/* Finds or loads. ERR_NOT_FOUND: no such job. */
 enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_job **ret) MUST_USE;
+/* Reads the settings again if they are not those of that number; nothing may point into the old ones. */
+enum err jobs_renew(struct live_job *j, struct db *db, int32_t settings_no) MUST_USE;
 /* Brings the table in line with the live jobs of the database; new ones are loaded. */
 enum err jobs_sync(struct jobs *js, struct db *db) MUST_USE;
 /* Everything is to be looked at again: a snapshot of presence, the slow sweep. */

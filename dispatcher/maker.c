@@ -6,6 +6,7 @@
 #include "engine/base/metrics.h"
 #include "engine/base/waker.h"
 #include "storage/making.h"
+#include "storage/strategy.h"
 
 #include <stdlib.h>
 
@@ -94,10 +95,58 @@ static bool write_order(struct maker *m)
 	return e == OK;
 }
 
+static bool sweep(struct maker *m)
+{
+	enum err e;
+
+	if (!may_run(m))
+		return false;
+	begin(m);
+	db_set_deadline(m->db, CHOOSE_DEADLINE_MS);
+	e = store_strategy_sweep(m->db, clock_now());
+	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DB_RETRY)
+		log_limited(EV_STRATEGY_FAILED, LSTR("why", error_text(&m->error)));
+	return e == OK;
+}
+
+/* Gives tasks to devices that have come to match a dynamic job: one transaction for each product. */
+static bool join_devices(struct maker *m)
+{
+	int64_t product = 0, made;
+	bool did = false, progress;
+	enum err e;
+
+	while (may_run(m)) {
+		begin(m);
+		made = 0;
+		progress = false;
+		e = store_strategy_product(m->db, product, &product);
+		if (e == OK)
+			e = store_strategy_join(m->db, product, m->opt.chunk_rows, clock_now(), &progress, &made);
+		if (e == ERR_NOT_FOUND)
+			break;
+		if (e != OK && e != ERR_DB_RETRY) {
+			log_limited(EV_STRATEGY_FAILED, LSTR("why", error_text(&m->error)));
+			break;
+		}
+		did |= progress;
+		metric_add(M_TASKS_MADE, made);
+		if (made > 0)
+			m->opt.made(m->opt.ctx);
+	}
+	return did;
+}
+
 void maker_round(struct maker *m)
 {
-	while (may_run(m) && (make_jobs(m) || write_order(m)))
-		;
+	bool more;
+
+	do {
+		more = may_run(m) && make_jobs(m);
+		more = write_order(m) || more;
+		more = sweep(m) || more;
+		more = join_devices(m) || more;
+	} while (more);
 }
 
 static void *maker_run(void *arg)

@@ -198,7 +198,7 @@ static int by_module(const void *x, const void *y)
 	return c ? c : (a > b) - (a < b); /* as they came */
 }
 
-/* One row per device and module: the last version, and when it was first said. */
+/* One row per device and module: the last version, and when it was first and last said. */
 size_t versions_folded(struct work *w, struct tick_version *out)
 {
 	struct tick_version **v = arena_array(w->a, w->versions.n + 1, sizeof(struct tick_version *));
@@ -213,8 +213,9 @@ size_t versions_folded(struct work *w, struct tick_version *out)
 
 		if (!last || last->device_id != v[i]->device_id || strcmp(last->module, v[i]->module) != 0)
 			out[n++] = *v[i];
-		else if (strcmp(last->version, v[i]->version) != 0 &&
-			 strcmp(v[i]->version, VERSION_PLACEHOLDER) != 0)
+		else if (strcmp(last->version, v[i]->version) == 0)
+			last->heard_ms = v[i]->heard_ms;
+		else if (strcmp(v[i]->version, VERSION_PLACEHOLDER) != 0)
 			*last = *v[i];
 	}
 	return n;
@@ -253,7 +254,8 @@ void report_apply(struct work *w, const struct work_report *r)
 			((struct tick_version){ .device_id = r->device_id,
 						.module = r->r.module,
 						.version = r->r.version,
-						.reported_ms = r->at }));
+						.reported_ms = r->at,
+						.heard_ms = r->at }));
 		e.kind = TASK_EV_VERSION;
 		if (k)
 			work_step(w, k, &e);

@@ -200,8 +200,13 @@ enum err work_load(struct work *w)
 	TRY(store_tick_runs(w->g->db, jobs, n, &w->runs, &w->n_runs));
 	TRY(store_tick_orders(w->g->db, jobs, n, &w->orders, &w->n_orders));
 	w->counts = ARENA_ARRAY(w->a, w->n_runs + 1, struct tick_count);
-	for (size_t i = 0; i < w->n_runs; i++)
+	for (size_t i = 0; i < w->n_runs; i++) {
+		struct live_job *j = jobs_find(&w->g->jobs, w->runs[i].job_id);
+
 		w->counts[i].job_id = w->runs[i].job_id;
+		if (j)
+			TRY(jobs_renew(j, w->g->db, w->runs[i].settings_no));
+	}
 	TRY(load_tasks(w));
 	for (size_t i = 0; i < w->n_tasks; i++)
 		apply_order(w, &w->tasks[i]);

@@ -267,13 +267,15 @@ create table job_run (
 	job_id         bigint primary key references job,
 	status         smallint not null,   -- enum job_status
 	paused         boolean not null default false,
+	strategy_ended boolean not null default false, -- of a dynamic job: CANCELED for everyone, while its tasks go on
+	shown          smallint not null generated always as (case when strategy_ended then 4 else status end) stored,
 	making         smallint not null,   -- enum job_making
 	max_per_minute int not null,
 	chosen         int not null default 0,    -- rows written by the maker's first step
 	made_seq       int not null default 0,    -- tasks up to here exist; rows above are nobody's yet
-	next_seq       int not null default 1,    -- for joins after the making
 	order_no       int not null default 0,    -- last bulk order
 	rescan_no      int not null default 0,    -- raised when a task becomes due elsewhere than in the engine
+	settings_no    int not null default 0,    -- raised when UpdateOTAJob changes the settings
 	next_slot_ms   bigint not null default 0, -- next push slot
 	n_confirm      int not null default 0,
 	n_queued       int not null default 0,
@@ -286,6 +288,27 @@ create table job_run (
 	ended_ms       bigint,
 	modified_ms    bigint not null
 ) with (fillfactor = 20);
+
+-- The strategy of a dynamic job, while it lives: it gives tasks to devices that come to match it.
+create table strategy (
+	job_id      bigint primary key references job,
+	product_id  bigint not null references product,
+	firmware_id bigint not null unique references firmware, -- a package has one at a time
+	module      text collate "C" not null,
+	group_id    bigint references device_group,             -- null: by source versions
+	sweep_ms    bigint not null                             -- when the whole product is to be looked at again
+);
+create index strategy_product on strategy (product_id);
+
+-- Devices that a strategy may match now. The row goes when the device has been looked at.
+create table strategy_check (
+	id          bigint generated always as identity primary key,
+	product_id  bigint not null,
+	device_id   bigint not null,
+	module      text collate "C" not null,  -- of which a version was reported; '': anything else about the device
+	reported_ms bigint not null             -- when; 0 for ''
+);
+create index strategy_check_product on strategy_check (product_id, id);
 
 -- The jobs that have not ended: what the engine walks. A row goes in the transaction that ends its job.
 create table live_job (
@@ -472,7 +495,7 @@ select j.id, j.account_id, j.product_id, j.firmware_id, j.kind, j.target_selecti
        j.gray_text, j.dynamic_mode, j.schedule_ms, j.finish_ms, j.retry_interval, j.retry_count, j.timeout_min,
        j.max_per_minute as created_max, j.overwrite_mode, j.need_push, j.need_confirm, j.download_mqtt,
        j.multi_module, j.tag_keys, j.tag_values, j.created_ms, greatest(j.modified_ms, r.modified_ms) as modified_ms,
-       r.status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
+       r.shown as status, r.max_per_minute, r.started_ms, r.ended_ms, p.product_key, p.name as product_name,
        f.name as firmware_name, f.dest_version, f.module, g.group_id, g.name as group_name
 from job j
 join job_run r on r.job_id = j.id

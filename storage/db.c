@@ -75,6 +75,14 @@ struct arena *db_arena(struct db *db)
 	return db->arena;
 }
 
+struct arena *db_use_arena(struct db *db, struct arena *arena)
+{
+	struct arena *before = db->arena;
+
+	db->arena = arena;
+	return before;
+}
+
 struct error *db_error(struct db *db)
 {
 	return db->error;

@@ -31,6 +31,8 @@ enum err db_connect(struct db *db) MUST_USE;
 /* From now on results go to `arena` and failures to `error`; rolls back whatever was left open. */
 void db_begin_work(struct db *db, struct arena *arena, struct error *error);
 struct arena *db_arena(struct db *db);
+/* Results go to this arena from now on; returns the one before. A transaction goes on. */
+struct arena *db_use_arena(struct db *db, struct arena *arena);
 struct error *db_error(struct db *db);
 /* Deadline for the statements to come. */
 void db_set_deadline(struct db *db, int statement_ms);

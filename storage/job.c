@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/job.h"
 
+#include "engine/strategy.h"
+#include "storage/strategy.h"
+
 #include <string.h>
 
 /* ---- what a new job needs to know --------------------------------------------------------------------- */
 
-enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool verify,
+enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool alone,
 			    struct job_firmware *ret)
 {
 	struct rows *r;
@@ -16,7 +19,7 @@ enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
 	/* Both statements have the same columns. */
-	e = db_one(db, verify ? S_job_firmware_verify : S_job_firmware, &a, &r);
+	e = db_one(db, alone ? S_job_firmware_alone : S_job_firmware, &a, &r);
 	if (e == ERR_NOT_FOUND)
 		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL);
 	TRY(e);
@@ -167,8 +170,26 @@ enum err store_job_create(struct db *db, struct job *j)
 		arg_ints(&a, j->targets, j->n_targets);
 	else
 		arg_null(&a);
+	arg_int(&a, j->dynamic_mode == DYNAMIC_REPORTS ? MAKING_DONE : MAKING_CHOOSE);
 	TRY(db_run(db, S_job_start, &a, NULL));
+	if (j->kind == JOB_DYNAMIC)
+		TRY(store_strategy_begin(db, j->id, j->created_ms));
 	return j->kind == JOB_VERIFY ? firmware_verifying(db, j) : OK;
+}
+
+enum err store_job_update(struct db *db, const struct job *j)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, j->id);
+	arg_texts(&a, j->src_versions, j->n_src_versions);
+	arg_int_or_null(&a, j->timeout_min, JOB_UNSET);
+	arg_int(&a, j->max_per_minute);
+	arg_texts(&a, j->tag_keys, j->n_tags);
+	arg_texts(&a, j->tag_values, j->n_tags);
+	arg_int(&a, j->modified_ms);
+	return db_run(db, S_job_update, &a, NULL);
 }
 
 /* ---- showing ------------------------------------------------------------------------------------------ */

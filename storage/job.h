@@ -22,9 +22,9 @@ struct job_firmware {
 	enum firmware_status status;
 	int64_t files, size; /* bytes of all files */
 };
-/* Keeps the package from being deleted, and for a verification from being verified twice, until the
- * transaction ends. ERR_FIRMWARE_NOT_FOUND. */
-enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool verify,
+/* Keeps the package from being deleted until the transaction ends; alone: also from getting another job of those
+ * that it has one of at a time, verifications and dynamic ones. ERR_FIRMWARE_NOT_FOUND. */
+enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_id, bool alone,
 			    struct job_firmware *ret) MUST_USE;
 
 /* A device that was named for a job. */
@@ -42,13 +42,13 @@ struct job {
 	int64_t id; /* given by the database */
 	int64_t account_id, product_id, firmware_id;
 	enum job_kind kind;
-	const char *selection; /* ALL, SPECIFIC, GRAY, GROUP */
+	const char *selection; /* ALL, SPECIFIC, GRAY, GROUP; ALL for a dynamic job */
 	size_t n_src_versions;
 	const char *const *src_versions;
 	int64_t gray_milli;	       /* percent * 1000; JOB_UNSET unless GRAY */
 	const char *gray_text;	       /* as it was given; NULL unless GRAY */
-	int64_t group_id;	       /* key of device_group; JOB_UNSET unless GROUP */
-	int64_t dynamic_mode;	       /* JOB_UNSET unless dynamic */
+	int64_t group_id;	       /* key of device_group; JOB_UNSET unless GROUP or dynamic by group */
+	int64_t dynamic_mode;	       /* enum dynamic_mode; JOB_UNSET unless dynamic */
 	utc_ms schedule_ms, finish_ms; /* 0: none */
 	int64_t retry_interval_min, retry_count, timeout_min; /* JOB_UNSET: none */
 	int64_t max_per_minute;
@@ -69,15 +69,18 @@ struct job_view {
 	int64_t max_per_minute;	     /* in force; struct job has the one it was created with */
 	const char *product_key, *product_name;
 	const char *firmware_name, *dest_version, *module;
-	const char *group_id, *group_name; /* NULL unless GROUP */
+	const char *group_id, *group_name; /* NULL unless by group */
 };
 
 /* Would this ALL, GRAY or GROUP job update any device? Stops at the first one. ERR_NO_DEVICE when not. */
 enum err store_job_candidate(struct db *db, const struct job *j, const struct job_firmware *f) MUST_USE;
-/* Inserts the job and all that belongs to it (job_run, live_job, targets, timers), and with a verification
- * the package's status; sets j->id. The job is PLANNED with a schedule, else IN_PROGRESS, its tasks not made
- * yet. */
+/* Inserts the job and all that belongs to it (job_run, live_job, targets, timers, strategy), and with a
+ * verification the package's status; sets j->id. The job is PLANNED with a schedule, else IN_PROGRESS, its tasks
+ * not made yet. */
 enum err store_job_create(struct db *db, struct job *j) MUST_USE;
+/* Puts into force what UpdateOTAJob may change of a job that the caller has locked: source versions, time limit,
+ * rate, tags. The other members of j are those that it has. */
+enum err store_job_update(struct db *db, const struct job *j) MUST_USE;
 /* ERR_NOT_FOUND (error untouched) unless the account has such a job. */
 enum err store_job_get(struct db *db, int64_t account_id, int64_t job_id, struct job_view *ret) MUST_USE;
 /* Jobs of a package, newest first. from counts from 0. */

@@ -13,8 +13,8 @@
  * and gives the package of a verification its status: 1 if all tasks succeeded, else 3.
  *
  * Call it last, after the counters were moved. The caller has locked the job_run rows (FOR NO KEY UPDATE).
- * A PLANNED job ends only as CANCELED: who starts a job has to call this too. Dynamic jobs and jobs that have
- * ended are left alone; ids may repeat. n may be 0. */
+ * A PLANNED job ends only as CANCELED: who starts a job has to call this too. A dynamic job ends when its strategy
+ * has ended, as CANCELED, at the time of that. Jobs that have ended are left alone; ids may repeat. n may be 0. */
 enum err store_job_settle(struct db *db, const int64_t *job_ids, size_t n, utc_ms now) MUST_USE;
 
 /* Locks the job_run rows, ascending, all at once (FOR NO KEY UPDATE). Order and repetitions of job_ids do not

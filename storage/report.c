@@ -110,6 +110,7 @@ static struct report_job job_of(const struct rows *r, int i)
 		.status = (enum job_status)row_int(r, i, C_report_jobs_status),
 		.making = (enum job_making)row_int(r, i, C_report_jobs_making),
 		.paused = row_bool(r, i, C_report_jobs_paused),
+		.strategy_ended = row_bool(r, i, C_report_jobs_strategy_ended),
 		.need_push = row_bool(r, i, C_report_jobs_need_push),
 		.chosen = row_int(r, i, C_report_jobs_chosen),
 		.made = row_int(r, i, C_report_jobs_made_seq),

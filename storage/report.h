@@ -44,6 +44,7 @@ struct report_job {
 	enum job_status status;
 	enum job_making making;
 	bool paused, need_push;
+	bool strategy_ended; /* of a dynamic job: it shows as CANCELED, while its tasks may go on */
 	int64_t chosen, made, max_per_minute;
 	int64_t count[8];						 /* by enum task_state */
 	utc_ms created_ms, schedule_ms, finish_ms, started_ms, ended_ms; /* 0: none, not yet */

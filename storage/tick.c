@@ -25,6 +25,7 @@ enum err store_tick_live_jobs(struct db *db, const struct tick_run **ret, size_t
 			.tasks = (int32_t)row_int(r, i, C_tick_live_jobs_tasks),
 			.max_per_minute = row_int(r, i, C_tick_live_jobs_max_per_minute),
 			.rescan_no = (int32_t)row_int(r, i, C_tick_live_jobs_rescan_no),
+			.settings_no = (int32_t)row_int(r, i, C_tick_live_jobs_settings_no),
 		};
 	*ret = out;
 	*ret_n = (size_t)n;
@@ -65,6 +66,7 @@ enum err store_tick_job(struct db *db, int64_t job_id, struct tick_job *ret)
 	arg_int(&a, job_id);
 	TRY(db_one(db, S_tick_job, &a, &r));
 	*ret = (struct tick_job){
+		.settings_no = (int32_t)row_int(r, 0, C_tick_job_settings_no),
 		.rules = { .id = job_id,
 			   .kind = (enum job_kind)row_int(r, 0, C_tick_job_kind),
 			   .module = row_text(r, 0, C_tick_job_module),
@@ -243,7 +245,8 @@ enum err store_tick_runs(struct db *db, const int64_t *job_ids, size_t n, const 
 					    .paused = row_bool(r, i, C_tick_runs_paused),
 					    .tasks = (int32_t)row_int(r, i, C_tick_runs_tasks),
 					    .order_no = (int32_t)row_int(r, i, C_tick_runs_order_no),
-					    .max_per_minute = row_int(r, i, C_tick_runs_max_per_minute) };
+					    .max_per_minute = row_int(r, i, C_tick_runs_max_per_minute),
+					    .settings_no = (int32_t)row_int(r, i, C_tick_runs_settings_no) };
 	*ret = out;
 	*ret_n = (size_t)count;
 	return OK;

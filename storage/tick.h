@@ -18,6 +18,7 @@ struct tick_run {
 	int32_t order_no; /* of store_tick_runs only */
 	int64_t max_per_minute;
 	int32_t rescan_no; /* of store_tick_live_jobs only */
+	int32_t settings_no; /* changes with struct tick_job */
 };
 struct tick_file {
 	int64_t n;
@@ -25,8 +26,9 @@ struct tick_file {
 	int64_t size;
 	const char *md5, *sha256;
 };
-/* What never changes of a job. */
+/* What of a job only UpdateOTAJob changes. */
 struct tick_job {
+	int32_t settings_no;
 	struct job_rules rules;
 	const char *product_key;
 	int64_t firmware_id;
@@ -125,9 +127,10 @@ enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n) MUS
 struct tick_version {
 	int64_t device_id;
 	const char *module, *version;
-	utc_ms reported_ms;
+	utc_ms reported_ms, heard_ms; /* first and last time of this version */
 };
-/* One row per device and module. VERSION_PLACEHOLDER replaces no other version. */
+/* One row per device and module. VERSION_PLACEHOLDER replaces no other version. Devices that a strategy may match
+ * now are put down for the maker. */
 enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms now) MUST_USE;
 struct tick_session {
 	int64_t device_id;

@@ -128,6 +128,7 @@ enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t
 	INTS(&a, n, v[i].reported_ms);
 	arg_int(&a, now);
 	arg_text(&a, VERSION_PLACEHOLDER);
+	INTS(&a, n, v[i].heard_ms);
 	return db_run(db, S_tick_versions, &a, NULL);
 }
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks of the calls that create jobs, one function per row of api §11.9 (the numbers in the comments), in a
+/* Checks of the calls that create and change jobs, one function per row of api §11.9 (the numbers in the comments), in a
  * table that gives their order. Ranges stand in the field tables (job_create.c), configurable limits here. */
 #include "api/actions/job_in.h"
 #include "engine/base/parse.h"
 #include "engine/devicelist.h"
 #include "engine/ids.h"
+#include "engine/strategy.h"
 #include "engine/text.h"
 #include "storage/group.h"
 #include "storage/package_store.h"
 #include "storage/product.h"
+#include "storage/strategy.h"
 
 #include <string.h>
 
@@ -40,7 +42,7 @@ static enum err check_package(struct creation *n)
 
 	if (!id_parse(ID_FIRMWARE, n->in->firmware_id, &id, NULL))
 		return refuse(n, ERR_FIRMWARE_NOT_FOUND, NULL);
-	TRY(store_job_firmware(n->c->db, n->c->account_id, id, n->job.kind == JOB_VERIFY, &n->fw));
+	TRY(store_job_firmware(n->c->db, n->c->account_id, id, n->job.kind != JOB_STATIC, &n->fw));
 	n->job.firmware_id = id;
 	return OK;
 }
@@ -81,6 +83,18 @@ static enum err check_selection(struct creation *n)
 	TRY(field(n, "TargetSelection"));
 	n->job.selection = n->in->target_selection;
 	return OK;
+}
+
+/* 7, dynamic */
+static enum err check_selection_dynamic(struct creation *n)
+{
+	const char *selection = n->in->target_selection;
+
+	if (!selection || strcmp(selection, "ALL") == 0)
+		return OK;
+	if (strcmp(selection, "GRAY") == 0)
+		return refuse(n, ERR_DYNAMIC_GRAY, NULL);
+	return refuse(n, strcmp(selection, "SPECIFIC") == 0 ? ERR_DYNAMIC_SPECIFIC : ERR_TARGET_SELECTION, NULL);
 }
 
 /* 8 */
@@ -164,6 +178,17 @@ static enum err check_devices(struct creation *n)
 	return OK;
 }
 
+static bool by_group(const struct creation *n)
+{
+	return selects(n, "GROUP") || (n->job.kind == JOB_DYNAMIC && (n->in->group_id || n->in->group_type));
+}
+
+/* 11, dynamic */
+static enum err check_by_what(struct creation *n)
+{
+	return n->in->src_versions.n > 0 || by_group(n) ? OK : refuse(n, ERR_SRC_VERSIONS_NULL, NULL);
+}
+
 /* 11, 12 */
 static enum err check_src_versions(struct creation *n)
 {
@@ -171,7 +196,7 @@ static enum err check_src_versions(struct creation *n)
 
 	if (src->n == 0)
 		return OK;
-	if (!selects(n, "ALL") && !selects(n, "GRAY"))
+	if ((!selects(n, "ALL") && !selects(n, "GRAY")) || by_group(n))
 		return refuse(n, ERR_SRC_VERSIONS_NOT_ALLOWED, NULL);
 	if (src->n > JOB_SRC_VERSIONS_MAX)
 		return refuse(n, ERR_SRC_VERSIONS_COUNT, NULL);
@@ -179,7 +204,7 @@ static enum err check_src_versions(struct creation *n)
 		if (!text_is_version(src->v[i]))
 			return refuse(n, ERR_SRC_VERSION_FORMAT, NULL);
 	if (devicelist_duplicate(n->c->arena, src->v, src->n))
-		return refuse(n, ERR_FORMAT, "SrcVersion");
+		return refuse(n, ERR_FORMAT, n->src_param);
 	for (size_t i = 0; i < src->n; i++)
 		if (strcmp(src->v[i], n->fw.dest_version) == 0)
 			return refuse(n, ERR_SRC_DEST_EQUAL, NULL);
@@ -255,15 +280,16 @@ static enum err check_gray(struct creation *n)
 /* 17 */
 static enum err check_group(struct creation *n)
 {
+	const char *type = n->job.kind == JOB_DYNAMIC ? GROUP_DYNAMIC : GROUP_STATIC;
 	struct group g;
 
-	if (!selects(n, "GROUP"))
+	if (!by_group(n))
 		return OK;
 	if (!n->in->group_id)
 		return refuse(n, ERR_GROUP_NULL, NULL);
-	if (!n->in->group_type || strcmp(n->in->group_type, GROUP_STATIC) != 0)
+	if (!n->in->group_type || strcmp(n->in->group_type, type) != 0)
 		return refuse(n, ERR_FORMAT, "GroupType");
-	TRY(store_group_find(n->c->db, n->c->account_id, n->in->group_id, GROUP_STATIC, &g));
+	TRY(store_group_find(n->c->db, n->c->account_id, n->in->group_id, type, &g));
 	n->job.group_id = g.id;
 	return OK;
 }
@@ -357,6 +383,14 @@ static enum err check_overwrite(struct creation *n)
 	return OK;
 }
 
+/* 24 */
+static enum err check_dynamic_mode(struct creation *n)
+{
+	TRY(field(n, "DynamicMode"));
+	n->job.dynamic_mode = n->in->dynamic_mode.set ? n->in->dynamic_mode.v : DYNAMIC_ALL;
+	return OK;
+}
+
 /* 25 */
 static enum err check_download(struct creation *n)
 {
@@ -376,10 +410,10 @@ static enum err tag_check(struct creation *n, const struct tag_in *t, size_t i, 
 	size_t chars;
 
 	if (!t->key || !text_is_tag_key(t->key))
-		return refuse(n, ERR_FORMAT, arena_printf(a, "Tag.%zu.Key", i + 1));
+		return refuse(n, ERR_FORMAT, arena_printf(a, "%s.%zu.Key", n->tag_param, i + 1));
 	chars = t->value ? utf8_count(t->value) : 0;
 	if (chars < 1 || (int64_t)chars > n->c->limits.tag_value)
-		return refuse(n, ERR_FORMAT, arena_printf(a, "Tag.%zu.Value", i + 1));
+		return refuse(n, ERR_FORMAT, arena_printf(a, "%s.%zu.Value", n->tag_param, i + 1));
 	*total += strlen(t->key) + chars;
 	return OK;
 }
@@ -392,7 +426,7 @@ static enum err check_tags(struct creation *n)
 	const char **keys, **values;
 
 	if (count > (size_t)n->c->limits.tags)
-		return refuse(n, ERR_FORMAT, "Tag");
+		return refuse(n, ERR_FORMAT, n->tag_param);
 	keys = ARENA_ARRAY(n->c->arena, count, const char *);
 	values = ARENA_ARRAY(n->c->arena, count, const char *);
 	for (size_t i = 0; i < count; i++) {
@@ -401,13 +435,19 @@ static enum err check_tags(struct creation *n)
 		values[i] = tags[i].value;
 	}
 	if (n->c->limits.tag_total > 0 && (int64_t)total > n->c->limits.tag_total)
-		return refuse(n, ERR_FORMAT, "Tag");
+		return refuse(n, ERR_FORMAT, n->tag_param);
 	if (devicelist_duplicate(n->c->arena, keys, count))
 		return refuse(n, ERR_TAG_DUPLICATED, NULL);
 	n->job.tag_keys = keys;
 	n->job.tag_values = values;
 	n->job.n_tags = count;
 	return OK;
+}
+
+/* 27 */
+static enum err check_no_strategy(struct creation *n)
+{
+	return store_strategy_none(n->c->db, n->fw.id);
 }
 
 /* 28. Devices that will lose a conflict count. */
@@ -439,16 +479,26 @@ static enum err (*const verify_checks[])(struct creation *) = {
 	check_not_at_dest, check_timeout,   check_download,
 	check_tags,	   check_candidate, NULL,
 };
+static enum err (*const dynamic_checks[])(struct creation *) = {
+	check_package,	 check_product,	     check_verified, check_selection_dynamic, check_by_what,	check_src_versions,
+	check_differential, check_group,     check_retry,    check_timeout,	      check_rate,	check_overwrite,
+	check_dynamic_mode, check_download,  check_tags,     check_no_strategy,	      NULL,
+};
+static enum err (*const *const checks[])(struct creation *) = {
+	[JOB_VERIFY] = verify_checks, [JOB_STATIC] = upgrade_checks, [JOB_DYNAMIC] = dynamic_checks
+};
 
 enum err job_check(struct call *c, const struct job_in *in, enum job_kind kind, struct job *ret)
 {
-	enum err (*const *check)(struct creation *) = kind == JOB_VERIFY ? verify_checks : upgrade_checks;
+	enum err (*const *check)(struct creation *) = checks[kind];
 	struct creation n = {
 		.c = c,
 		.in = in,
+		.src_param = "SrcVersion",
+		.tag_param = "Tag",
 		.job = { .account_id = c->account_id,
 			 .kind = kind,
-			 .selection = "SPECIFIC",
+			 .selection = kind == JOB_DYNAMIC ? "ALL" : "SPECIFIC",
 			 .gray_milli = JOB_UNSET,
 			 .group_id = JOB_UNSET,
 			 .dynamic_mode = JOB_UNSET,
@@ -464,6 +514,70 @@ enum err job_check(struct call *c, const struct job_in *in, enum job_kind kind, 
 	};
 
 	for (; *check; check++)
+		TRY((*check)(&n));
+	*ret = n.job;
+	return OK;
+}
+
+/* ---- UpdateOTAJob (api §5.4) ---- */
+
+static enum err check_update_kind(struct creation *n)
+{
+	const char *type = n->job.kind == JOB_DYNAMIC ? "DYNAMIC" : "STATIC";
+
+	if (strcmp(n->in->upgrade_type, type) != 0)
+		return refuse(n, ERR_SELECTION_TYPE, NULL);
+	if (strcmp(n->in->target_selection, n->job.selection) != 0)
+		return fail(n->c->error, ERR_TARGET_SELECTION, "TargetSelection must be the job's: %s.", n->job.selection);
+	return OK;
+}
+
+static enum err check_update_status(struct creation *n)
+{
+	if (n->old->status == JOB_CANCELED)
+		return refuse(n, ERR_JOB_CANCELED, NULL);
+	if (n->old->status != JOB_IN_PROGRESS)
+		return fail(n->c->error, ERR_JOB_ID, "Only a job that is IN_PROGRESS can be changed: this one is %s.",
+			    job_status_name(n->old->status));
+	return OK;
+}
+
+static enum err check_update_src_versions(struct creation *n)
+{
+	if (n->in->src_versions.n > 0 && (n->job.kind != JOB_DYNAMIC || n->old->group_id))
+		return refuse(n, ERR_SRC_VERSIONS_NOT_ALLOWED, NULL);
+	TRY(store_job_firmware(n->c->db, n->c->account_id, n->job.firmware_id, false, &n->fw));
+	TRY(check_src_versions(n));
+	return check_differential(n);
+}
+
+/* The limit of a static job stays what it was. */
+static enum err check_update_timeout(struct creation *n)
+{
+	int64_t before = n->job.timeout_min;
+
+	TRY(check_timeout(n));
+	if (n->job.kind != JOB_DYNAMIC)
+		n->job.timeout_min = before;
+	if (n->c->limits.retry_below_timeout && n->job.timeout_min != JOB_UNSET &&
+	    n->job.retry_interval_min >= n->job.timeout_min)
+		return refuse(n, ERR_TIMEOUT, NULL);
+	return OK;
+}
+
+static enum err (*const update_checks[])(struct creation *) = {
+	check_update_kind, check_update_status, check_update_src_versions, check_update_timeout, check_rate, check_tags,
+	NULL,
+};
+
+enum err job_check_update(struct call *c, const struct job_in *in, const struct job_view *old, struct job *ret)
+{
+	struct creation n = {
+		.c = c, .in = in, .src_param = "SrcVersionList", .tag_param = "Tags", .old = old, .job = old->job,
+	};
+
+	n.job.modified_ms = c->now;
+	for (enum err (*const *check)(struct creation *) = update_checks; *check; check++)
 		TRY((*check)(&n));
 	*ret = n.job;
 	return OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateOTAVerifyJob and CreateOTAStaticUpgradeJob: parameters, errors and answers. The checks are in
- * job_check.c; the tasks are made afterwards, in the background (docs/architecture.md, "Making tasks"). */
+/* CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and CreateOTADynamicUpgradeJob: parameters, errors and answers. The
+ * checks are in job_check.c; the tasks are made afterwards, in the background (docs/architecture.md, "Making tasks"). */
 #include "api/actions/job_in.h"
 #include "api/actions/show.h"
 
@@ -18,7 +18,7 @@ static const struct field tag_fields[] = {
 	FIELD_END
 };
 
-/* Rows that both calls have. */
+/* Rows that calls share. */
 #define PACKAGE_FIELDS \
 	STR (struct job_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED), \
 	STR (struct job_in, product_key, "ProductKey", "Its product.", .flags = REQUIRED)
@@ -36,6 +36,21 @@ static const struct field tag_fields[] = {
 	     .flags = LATE, .one_of = "HTTPS MQTT", .err = ERR_FORMAT), \
 	OBJS(struct job_in, tags, "Tag", "Batch tags, delivered with the notification; at most 10, keys differ.", \
 	     .flags = LATE, .of = tag_fields, .of_size = sizeof(struct tag_in))
+#define UPGRADE_FIELDS \
+	INT (struct job_in, retry_interval, "RetryInterval", "Minutes until an automatic retry. Absent: no retry.", \
+	     .flags = LATE, .one_of = "0 10 30 60 1440", .err = ERR_RETRY_INTERVAL), \
+	INT (struct job_in, retry_count, "RetryCount", "Automatic retries; goes together with RetryInterval.", \
+	     .flags = LATE, .one_of = "1 2 5", .err = ERR_RETRY_COUNT), \
+	TIMEOUT_FIELD, \
+	INT (struct job_in, max_per_minute, "MaximumPerMinute", \
+	     "Pushes a minute: 0 to 1,000, default 1,000 (limits_profile current: 10 to 10,000, default 10,000). " \
+	     "0: to nobody, devices have to ask.", .flags = LATE), \
+	INT (struct job_in, overwrite_mode, "OverwriteMode", \
+	     "1 (default): a device keeps its unfinished task; 2: the new task replaces one that is not in progress.", \
+	     .flags = LATE, .one_of = "1 2", .err = ERR_OVERWRITE_MODE), \
+	BOOL(struct job_in, multi_module, "MultiModuleMode", \
+	     "A device may update several modules at once; not with OverwriteMode 2. Default: false.", \
+	     .flags = OPTIONAL)
 
 static const struct field verify_in[] = {
 	PACKAGE_FIELDS,
@@ -66,20 +81,23 @@ static const struct field static_in[] = {
 	     "Start in milliseconds since 1970 UTC, 5 minutes to 7 days from now. Absent: now.", .flags = LATE),
 	LONG(struct job_in, finish_ms, "ScheduleFinishTime",
 	     "Forced end in milliseconds since 1970 UTC, 1 hour to 30 days after the start. Absent: never.", .flags = LATE),
-	INT (struct job_in, retry_interval, "RetryInterval", "Minutes until an automatic retry. Absent: no retry.",
-	     .flags = LATE, .one_of = "0 10 30 60 1440", .err = ERR_RETRY_INTERVAL),
-	INT (struct job_in, retry_count, "RetryCount", "Automatic retries; goes together with RetryInterval.",
-	     .flags = LATE, .one_of = "1 2 5", .err = ERR_RETRY_COUNT),
-	TIMEOUT_FIELD,
-	INT (struct job_in, max_per_minute, "MaximumPerMinute",
-	     "Pushes a minute: 0 to 1,000, default 1,000 (limits_profile current: 10 to 10,000, default 10,000). "
-	     "0: to nobody, devices have to ask.", .flags = LATE),
-	INT (struct job_in, overwrite_mode, "OverwriteMode",
-	     "1 (default): a device keeps its unfinished task; 2: the new task replaces one that is not in progress.",
-	     .flags = LATE, .one_of = "1 2", .err = ERR_OVERWRITE_MODE),
-	BOOL(struct job_in, multi_module, "MultiModuleMode",
-	     "A device may update several modules at once; not with OverwriteMode 2. Default: false.",
+	UPGRADE_FIELDS,
+	DELIVERY_FIELDS,
+	FIELD_END
+};
+
+static const struct field dynamic_in[] = {
+	PACKAGE_FIELDS,
+	STR (struct job_in, target_selection, "TargetSelection", "ALL, as without it; nothing else can be dynamic.",
 	     .flags = OPTIONAL),
+	STRS(struct job_in, src_versions, "SrcVersion",
+	     "Devices of these versions; at most 10, without repetition. Needed unless there is a group.", .flags = LATE),
+	STR (struct job_in, group_id, "GroupId", "The members of this dynamic group; instead of SrcVersion.", .flags = LATE),
+	STR (struct job_in, group_type, "GroupType", "With GroupId: LINK_PLATFORM_DYNAMIC.", .flags = LATE),
+	INT (struct job_in, dynamic_mode, "DynamicMode",
+	     "1 (default): devices that match now and all that match later; 2: only devices that report a version later.",
+	     .flags = LATE, .one_of = "1 2", .err = ERR_DYNAMIC_MODE),
+	UPGRADE_FIELDS,
 	DELIVERY_FIELDS,
 	FIELD_END
 };
@@ -108,6 +126,14 @@ static const enum err static_fails[] = {
 	ERR_SCHEDULE_SOON, ERR_SCHEDULE_LATE, ERR_FINISH_BEFORE, ERR_FINISH_EARLY, ERR_FINISH_LATE,
 	ERR_RETRY_INTERVAL, ERR_RETRY_COUNT, ERR_TIMEOUT, ERR_MAX_PER_MINUTE, ERR_OVERWRITE_MODE, ERR_TAG_DUPLICATED,
 	ERR_NO_DEVICE, OK
+};
+static const enum err dynamic_fails[] = {
+	ERR_FIRMWARE_NOT_FOUND, ERR_PRODUCT_NOT_FOUND, ERR_FIRMWARE_PRODUCT, ERR_FIRMWARE_NOT_VERIFIED,
+	ERR_TARGET_SELECTION, ERR_DYNAMIC_GRAY, ERR_DYNAMIC_SPECIFIC, ERR_SRC_VERSIONS_NULL,
+	ERR_SRC_VERSIONS_NOT_ALLOWED, ERR_SRC_VERSIONS_COUNT, ERR_SRC_VERSION_FORMAT, ERR_FORMAT, ERR_SRC_DEST_EQUAL,
+	ERR_SRC_VERSION_ONE, ERR_JOB_SRC_VERSION, ERR_GROUP_NULL, ERR_GROUP_NOT_FOUND, ERR_RETRY_INTERVAL,
+	ERR_RETRY_COUNT, ERR_TIMEOUT, ERR_MAX_PER_MINUTE, ERR_OVERWRITE_MODE, ERR_DYNAMIC_MODE, ERR_TAG_DUPLICATED,
+	ERR_DYNAMIC_RUNNING, OK
 };
 /* clang-format on */
 
@@ -144,6 +170,11 @@ static enum err static_run(struct call *c, const void *in, void *out)
 	return create(c, in, JOB_STATIC, out);
 }
 
+static enum err dynamic_run(struct call *c, const void *in, void *out)
+{
+	return create(c, in, JOB_DYNAMIC, out);
+}
+
 const struct action action_CreateOTAVerifyJob = {
 	.name = "CreateOTAVerifyJob",
 	.effect = WRITES,
@@ -172,4 +203,20 @@ const struct action action_CreateOTAStaticUpgradeJob = {
 	.out_size = sizeof(struct create_out),
 	.run = static_run,
 	.fails = static_fails,
+};
+
+const struct action action_CreateOTADynamicUpgradeJob = {
+	.name = "CreateOTADynamicUpgradeJob",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 20,
+	.methods = "GET POST",
+	.doc = "Creates a dynamic upgrade job: devices that qualify now or later are updated, until its strategy is "
+	       "canceled.",
+	.in = dynamic_in,
+	.out = create_out,
+	.in_size = sizeof(struct job_in),
+	.out_size = sizeof(struct create_out),
+	.run = dynamic_run,
+	.fails = dynamic_fails,
 };

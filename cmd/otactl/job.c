@@ -8,6 +8,7 @@
 #include "engine/ids.h"
 #include "storage/job_end.h"
 #include "storage/report.h"
+#include "storage/strategy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,8 +48,10 @@ static enum err job_read(struct ctl *c, int64_t id, struct report_job *ret)
 
 static const char *status_text(struct ctl *c, const struct report_job *j)
 {
-	return arena_printf(c->arena, "%s%s", job_status_name(j->status),
-			    j->paused && !job_status_ended(j->status) ? " (paused)" : "");
+	bool open = !job_status_ended(j->status);
+
+	return arena_printf(c->arena, "%s%s%s", job_status_name(j->strategy_ended ? JOB_CANCELED : j->status),
+			    open && j->strategy_ended ? " (its tasks go on)" : "", open && j->paused ? " (paused)" : "");
 }
 
 /* ---- list, show ---- */
@@ -221,6 +224,7 @@ static enum err resume_change(struct ctl *c, int64_t id, bool *ret_changed)
 static enum err cancel_change(struct ctl *c, int64_t id, bool *ret_changed)
 {
 	int mask = STATE(TASK_CONFIRM) | STATE(TASK_QUEUED) | STATE(TASK_NOTIFIED);
+	struct report_job j;
 	struct job_now now;
 
 	TRY(store_job_now(c->db, id, &now));
@@ -228,7 +232,10 @@ static enum err cancel_change(struct ctl *c, int64_t id, bool *ret_changed)
 		return fail(c->error, ERR_JOB_CANCELED, "the job has ended: %s", job_status_name(now.status));
 	if (!ctl_option(c, "keep-running"))
 		mask |= STATE(TASK_IN_PROGRESS);
+	TRY(store_report_job(c->db, id, &j));
 	TRY(store_job_order(c->db, id, mask, "canceled by the operator", c->now));
+	if (j.kind == JOB_DYNAMIC && !j.strategy_ended)
+		TRY(store_strategy_end(c->db, id, c->now));
 	if (now.status == JOB_PLANNED)
 		TRY(store_job_end_planned(c->db, id, c->now));
 	*ret_changed = true;
@@ -304,7 +311,8 @@ const struct command commands_job[] = {
 	  "Stops its pushes; devices that are updating go on. Holds when the command returns.", job_pause },
 	{ "job", "resume", WAY_DATABASE, 1, 1, "", "JOBID", "Lets a paused job go on.", job_resume },
 	{ "job", "cancel", WAY_DATABASE, 1, 1, "keep-running?", "JOBID [--keep-running]",
-	  "Cancels all unfinished tasks; --keep-running: all but those in progress.", job_cancel },
+	  "Cancels all unfinished tasks and ends the strategy; --keep-running: all tasks but those in progress.",
+	  job_cancel },
 	{ "job", "pace", WAY_DATABASE, 1, 1, "", "JOBID",
 	  "Shows the fullest 60 seconds of pushes against MaximumPerMinute.", job_pace },
 	{ .group = NULL },

@@ -10,10 +10,10 @@ select f.product_id, f.type, f.src_version, f.dest_version, f.module, f.status,
 from firmware f where f.id = $1::bigint and f.account_id = $2::bigint and f.deleted_ms is null
 for key share of f;
 
--- name: job_firmware_verify
+-- name: job_firmware_alone
 -- in: bigint bigint
 -- out: product_id type src_version dest_version module status files size
--- The same for a verification, of which a package has one at a time.
+-- The same for a verification or a dynamic job, of which a package has one at a time.
 select f.product_id, f.type, f.src_version, f.dest_version, f.module, f.status,
        (select count(*) from firmware_file x where x.firmware_id = f.id) as files,
        (select coalesce(sum(x.size), 0)::bigint from firmware_file x where x.firmware_id = f.id) as size
@@ -92,13 +92,13 @@ values ($1::bigint, $2::bigint, $3::bigint, $4::smallint, $5::text, $6::text[], 
 returning id;
 
 -- name: job_start
--- in: bigint smallint int bigint bigint bigint bigint[]
+-- in: bigint smallint int bigint bigint bigint bigint[] smallint
 -- out: 
 -- What goes with job $1: its run in status $2 with $3 pushes a minute, made at $4; timers for the start $5 and
--- the finish $6 (null: none); the devices $7 of a SPECIFIC job (null: not SPECIFIC).
+-- the finish $6 (null: none); the devices $7 of a SPECIFIC job (null: not SPECIFIC); $8: how far its tasks are made.
 with run as (
 	insert into job_run (job_id, status, making, max_per_minute, started_ms, modified_ms)
-	values ($1::bigint, $2::smallint, 1, $3::int, case when $5::bigint is null then $4::bigint end, $4)
+	values ($1::bigint, $2::smallint, $8::smallint, $3::int, case when $5::bigint is null then $4::bigint end, $4)
 ), live as (
 	insert into live_job (job_id) values ($1)
 ), timers as (
@@ -107,6 +107,22 @@ with run as (
 	where u.due_ms is not null
 )
 insert into job_target (job_id, device_ids) select $1, $7::bigint[] where $7 is not null;
+
+-- name: job_update
+-- in: bigint text[] int int text[] text[] bigint
+-- out: 
+-- New source versions may match devices that have been there all the time.
+with changed as (
+	update job set src_versions = $2::text[], timeout_min = $3::int, tag_keys = $5::text[], tag_values = $6::text[],
+		modified_ms = $7::bigint
+	where id = $1::bigint
+	returning id
+), swept as (
+	update strategy set sweep_ms = 0
+	where job_id = $1 and (select j.src_versions from job j where j.id = $1) <> $2
+)
+update job_run r set max_per_minute = $4::int, settings_no = settings_no + 1, modified_ms = $7
+from changed where r.job_id = changed.id;
 
 -- name: job_verifying
 -- in: bigint bigint

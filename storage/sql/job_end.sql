@@ -14,15 +14,17 @@ with done as (
 	select r.job_id, r.status, j.kind, j.firmware_id, j.finish_ms, r.n_succeeded, r.n_failed, r.n_canceled,
 	       exists (select from job_order o where o.job_id = r.job_id and o.reason = $3::text) as by_time
 	from job_run r join job j on j.id = r.job_id
-	where r.job_id = any ($1::bigint[]) and r.status in (1, 2) and r.making = 3 and j.kind <> 3
+	where r.job_id = any ($1::bigint[]) and r.status in (1, 2) and r.making = 3
+	  and (j.kind <> 3 or r.strategy_ended)
 	  and r.n_confirm = 0 and r.n_queued = 0 and r.n_notified = 0 and r.n_in_progress = 0
 ), verdict as (
-	select d.*, case when d.n_succeeded = 0 and d.n_failed = 0 and d.n_canceled > 0 and not d.by_time
+	select d.*, case when d.kind = 3 or (d.n_succeeded = 0 and d.n_failed = 0 and d.n_canceled > 0 and not d.by_time)
 			then 4 else 3 end as ends_as
 	from done d
 ), ended as (
 	update job_run r set status = v.ends_as,
-		ended_ms = case when v.by_time then coalesce(least(v.finish_ms, $2::bigint), $2) else $2 end,
+		ended_ms = case when v.kind = 3 then r.ended_ms when v.by_time then coalesce(least(v.finish_ms, $2::bigint), $2)
+			else $2 end,
 		modified_ms = $2
 	from verdict v
 	where r.job_id = v.job_id and (v.status = 2 or v.ends_as = 4)

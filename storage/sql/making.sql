@@ -11,7 +11,7 @@ from live_job l
 join job_run r on r.job_id = l.job_id
 join job j on j.id = l.job_id
 join firmware f on f.id = j.firmware_id
-where r.making < 3 and l.job_id > $1::bigint and j.kind <> 3
+where r.making < 3 and l.job_id > $1::bigint
 order by r.job_id limit 1;
 
 -- name: making_choose_all
@@ -202,8 +202,7 @@ returning t.seq;
 with run as (
 	update job_run set made_seq = $2::int, n_confirm = n_confirm + $3::int, n_queued = n_queued + $4::int,
 		n_failed = n_failed + $5::int, n_canceled = n_canceled + $6::int,
-		making = case when $7::bool then 3 else making end,
-		next_seq = case when $7::bool then $2::int + 1 else next_seq end, modified_ms = $8::bigint
+		making = case when $7::bool then 3 else making end, modified_ms = $8::bigint
 	where job_id = $1::bigint
 	returning job_id, making, status
 )
@@ -223,7 +222,7 @@ select job_id, no from job_order where not done order by job_id, no limit 1;
 -- name: order_state
 -- in: bigint int
 -- out: state_mask reason at_ms written_seq made_seq making
-select o.state_mask, o.reason, o.at_ms, o.written_seq, greatest(r.made_seq, r.next_seq - 1) as made_seq, r.making
+select o.state_mask, o.reason, o.at_ms, o.written_seq, r.made_seq, r.making
 from job_order o join job_run r on r.job_id = o.job_id
 where o.job_id = $1::bigint and o.no = $2::int;
 

@@ -27,10 +27,10 @@ select key_id, name, role, disabled, created_ms from access_key where account_id
 
 -- name: report_jobs
 -- in: bigint bigint bool int
--- out: job_id account product_key firmware dest_version selection kind status paused making chosen made_seq max_per_minute need_push n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled created_ms schedule_ms finish_ms started_ms ended_ms
+-- out: job_id account product_key firmware dest_version selection kind status strategy_ended paused making chosen made_seq max_per_minute need_push n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled created_ms schedule_ms finish_ms started_ms ended_ms
 -- Newest first. $1: one job, or null; $2: of one account, or null; $3: only those that have not ended.
 select j.id as job_id, a.name as account, p.product_key, f.name as firmware, f.dest_version,
-       j.target_selection as selection, j.kind, r.status, r.paused, r.making, r.chosen, r.made_seq, r.max_per_minute,
+       j.target_selection as selection, j.kind, r.status, r.strategy_ended, r.paused, r.making, r.chosen, r.made_seq, r.max_per_minute,
        j.need_push, r.n_confirm, r.n_queued, r.n_notified, r.n_in_progress, r.n_succeeded, r.n_failed, r.n_canceled,
        j.created_ms, j.schedule_ms, j.finish_ms, r.started_ms, r.ended_ms
 from job j

@@ -5,19 +5,19 @@
 
 -- name: tick_live_jobs
 -- in:
--- out: job_id status paused tasks max_per_minute rescan_no
+-- out: job_id status paused tasks max_per_minute rescan_no settings_no
 -- tasks: seq of the last task that exists.
-select r.job_id, r.status, r.paused, case when r.making = 3 then greatest(r.made_seq, r.next_seq - 1) else r.made_seq end as tasks,
-       r.max_per_minute, r.rescan_no
+select r.job_id, r.status, r.paused, r.made_seq as tasks, r.max_per_minute, r.rescan_no, r.settings_no
 from live_job l join job_run r on r.job_id = l.job_id
 order by r.job_id;
 
 -- name: tick_job
 -- in: bigint
--- out: kind product_key firmware_id module src_version dest_version type sign_method udi retry_interval retry_count need_push download_mqtt tag_keys tag_values
+-- out: kind product_key firmware_id module src_version dest_version type sign_method udi retry_interval retry_count need_push download_mqtt tag_keys tag_values settings_no
 select j.kind, p.product_key, f.id as firmware_id, f.module, f.src_version, f.dest_version, f.type, f.sign_method, f.udi,
-       j.retry_interval, j.retry_count, j.need_push, j.download_mqtt, j.tag_keys, j.tag_values
+       j.retry_interval, j.retry_count, j.need_push, j.download_mqtt, j.tag_keys, j.tag_values, r.settings_no
 from job j
+join job_run r on r.job_id = j.id
 join product p on p.id = j.product_id
 join firmware f on f.id = j.firmware_id
 where j.id = $1::bigint;
@@ -72,9 +72,8 @@ select job_id from job_run where job_id = any ($1::bigint[]) order by job_id for
 
 -- name: tick_runs
 -- in: bigint[]
--- out: job_id status paused tasks order_no max_per_minute
-select job_id, status, paused, case when making = 3 then greatest(made_seq, next_seq - 1) else made_seq end as tasks, order_no,
-       max_per_minute
+-- out: job_id status paused tasks order_no max_per_minute settings_no
+select job_id, status, paused, made_seq as tasks, order_no, max_per_minute, settings_no
 from job_run where job_id = any ($1::bigint[]) order by job_id;
 
 -- name: tick_orders
@@ -149,14 +148,24 @@ from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[
 	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
 
 -- name: tick_versions
--- in: bigint[] text[] text[] bigint[] bigint text
+-- in: bigint[] text[] text[] bigint[] bigint text bigint[]
 -- out:
 -- A version is written only when it differs from the stored one, $6 only where there is none; devices that are
--- gone are left out.
+-- gone are left out. Those that a strategy may match by this report, last heard at $7, are to be looked at.
+with reported as materialized (
+	select d.id, d.product_id, u.module, u.version, u.reported_ms, u.heard_ms
+	from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $7::bigint[])
+		as u(device_id, module, version, reported_ms, heard_ms)
+	join device d on d.id = u.device_id
+), checks as (
+	insert into strategy_check (product_id, device_id, module, reported_ms)
+	select r.product_id, r.id, r.module, r.heard_ms from reported r
+	where exists (select from strategy s join job j on j.id = s.job_id
+		where s.product_id = r.product_id and s.module = r.module
+		  and (s.group_id is not null or r.version = any (j.src_versions)))
+)
 insert into device_module as m (device_id, module, version, reported_ms, modified_ms)
-select d.id, u.module, u.version, u.reported_ms, $5::bigint
-from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) as u(device_id, module, version, reported_ms)
-join device d on d.id = u.device_id
+select id, module, version, reported_ms, $5::bigint from reported
 on conflict (device_id, module) do update
 set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms, modified_ms = excluded.modified_ms
 where m.version <> excluded.version and excluded.version <> $6::text;
