@@ -5,6 +5,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -28,7 +29,7 @@ const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 const say = (text) => console.log(`${seconds()} s  ${text}`);
 
 const client = new Iot.default(new OpenApi.Config({
-  accessKeyId: env.OTA_AK, accessKeySecret: env.OTA_SK, endpoint: env.OTA_ENDPOINT, protocol: 'http',
+  accessKeyId: env.OTA_AK, accessKeySecret: env.OTA_SK, endpoint: env.OTA_ENDPOINT, protocol: env.OTA_PROTOCOL,
 }));
 
 // One call, at most 8 of an action a second: the documented quotas (10 and more) hold for the demo too.
@@ -78,7 +79,7 @@ async function upload(content) {
     `--${boundary}\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: application/octet-stream\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head), content, Buffer.from(`\r\n--${boundary}--\r\n`)]);
   const status = await new Promise((ok, no) => {
-    const request = http.request(form.host, { method: 'POST', headers: {
+    const request = (form.host.startsWith('https:') ? https : http).request(form.host, { method: 'POST', headers: {
       'content-type': `multipart/form-data; boundary=${boundary}`, 'content-length': body.length } },
     (answer) => { answer.resume(); answer.on('end', () => ok(answer.statusCode)); });
     request.on('error', no);
@@ -93,7 +94,7 @@ let simEnded;
 function startDevices(productKey, rows) {
   const csv = path.join(dir, 'devices.csv');
   fs.writeFileSync(csv, rows.map((r) => `${productKey},${r.deviceName},${r.deviceSecret}\n`).join(''), { mode: 0o600 });
-  sim = spawn(path.join(env.OTA_BIN, 'otasim'), ['--broker', env.OTA_BROKER, '--devices', csv,
+  sim = spawn(path.join(env.OTA_BIN, 'otasim'), ['--broker', env.OTA_BROKER, ...(env.OTA_CA ? ['--ca', env.OTA_CA] : []), '--devices', csv,
     '--version', '1.0.0', '--profile', 'c-link-3.2,c-link-4,node,paho', '--any-port', '--connect-rate', '200',
     '--offline', String(OFFLINE_PERCENT), '--offline-until', String(OFFLINE_UNTIL_S),
     '--fail-rate', String(FAIL_PERCENT), '--fail-kinds=-1,-2,-4,version', '--delay', '1000', '--duplicates', '5',

@@ -224,8 +224,7 @@ void device_connect(struct device *d)
 
 	d->link = LINK_CONNECTING;
 	d->link_since_ms = clock_boot_ms();
-	d->bev = bufferevent_socket_new(s->base, -1, BEV_OPT_CLOSE_ON_FREE);
-	ensure(d->bev);
+	d->bev = connection_new(s, s->o.ca ? s->broker_host : NULL);
 	bufferevent_setcb(d->bev, on_read, NULL, on_event, d);
 	(void)bufferevent_enable(d->bev, EV_READ | EV_WRITE);
 	if (bufferevent_socket_connect(d->bev, (struct sockaddr *)&s->broker, (int)s->broker_len) != 0 &&
@@ -310,8 +309,7 @@ void device_close(struct device *d)
 		mqtt_put_bare(&d->sim->scratch, MQTT_DISCONNECT);
 		scratch_send(d);
 		/* It has to leave at once: bufferevent_free drops what was not written yet. */
-		(void)evbuffer_unfreeze(bufferevent_get_output(d->bev), 1);
-		(void)evbuffer_write(bufferevent_get_output(d->bev), bufferevent_getfd(d->bev));
+		connection_flush(d->bev);
 	}
 	link_close(d);
 }

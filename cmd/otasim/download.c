@@ -25,6 +25,8 @@ struct download {
 	struct event *again;
 	struct digest_ctx *digest;
 	char *host, *path; /* host with its port, as in the Host header */
+	char *name;	   /* host without it */
+	bool tls;
 	struct sockaddr_storage to;
 	int to_len, tries, answers;
 	bool head_done;
@@ -33,37 +35,40 @@ struct download {
 
 static void attempt(struct download *l);
 
-/* http://host[:port]/path; only numeric hosts and names that the system resolves at once. */
+/* http[s]://host[:port]/path; only numeric hosts and names that the system resolves at once. */
 static bool url_read(struct download *l, const char *url)
 {
-	static const char scheme[] = "http://";
+	static const char plain[] = "http://", secure[] = "https://";
 	const struct options *o = &l->d->sim->o;
 	size_t host_len;
-	char *colon, *name, port[24];
+	char *colon, port[24];
 	struct evutil_addrinfo hint = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
 	bool good;
 
-	if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+	l->tls = strncmp(url, secure, sizeof secure - 1) == 0;
+	if (!l->tls && strncmp(url, plain, sizeof plain - 1) != 0)
 		return false;
-	url += sizeof scheme - 1;
+	url += l->tls ? sizeof secure - 1 : sizeof plain - 1;
 	host_len = strcspn(url, "/");
 	l->host = strndup(url, host_len);
 	l->path = strdup(url[host_len] ? url + host_len : "/");
-	name = strdup(l->host ? l->host : "");
-	ensure(l->host && l->path && name);
-	(void)snprintf(port, sizeof port, "%lld", (long long)o->http_port);
-	colon = strrchr(name, ':');
+	l->name = strdup(l->host ? l->host : "");
+	ensure(l->host && l->path && l->name);
+	(void)snprintf(port, sizeof port, "%lld",
+		       (long long)(o->http_port ? o->http_port
+				   : l->tls	? 443
+						: 80));
+	colon = strrchr(l->name, ':');
 	if (colon)
 		*colon = '\0';
 	good = (!colon || o->any_port || !(l->d->profile->traits & HTTP_NO_PORT)) &&
-	       evutil_getaddrinfo(name, colon ? colon + 1 : port, &hint, &found) == 0 && found;
+	       evutil_getaddrinfo(l->name, colon ? colon + 1 : port, &hint, &found) == 0 && found;
 	if (good) {
 		memcpy(&l->to, found->ai_addr, found->ai_addrlen);
 		l->to_len = (int)found->ai_addrlen;
 	}
 	if (found)
 		evutil_freeaddrinfo(found);
-	free(name);
 	return good;
 }
 
@@ -215,8 +220,7 @@ static void attempt(struct download *l)
 	struct timeval stall = { .tv_sec = STALL_SECONDS, .tv_usec = 0 };
 
 	l->head_done = false;
-	l->bev = bufferevent_socket_new(l->d->sim->base, -1, BEV_OPT_CLOSE_ON_FREE);
-	ensure(l->bev);
+	l->bev = connection_new(l->d->sim, l->tls ? l->name : NULL);
 	bufferevent_setcb(l->bev, on_read, NULL, on_event, l);
 	(void)bufferevent_set_timeouts(l->bev, &stall, &stall);
 	if (l->d->sim->download_rate)
@@ -258,6 +262,7 @@ void download_free(struct download *l)
 	event_free(l->again);
 	digest_free(l->digest);
 	free(l->host);
+	free(l->name);
 	free(l->path);
 	free(l);
 }

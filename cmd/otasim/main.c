@@ -32,6 +32,7 @@ struct option_row {
 /* clang-format off */
 static const struct option_row rows[] = {
 	{ "broker",         KIND_TEXT,     offsetof(struct options, broker),         0, 0, "HOST:PORT of the MQTT broker" },
+	{ "ca",             KIND_TEXT,     offsetof(struct options, ca),             0, 0, "PEM file of an authority: speak TLS to the broker, and check https downloads against it" },
 	{ "devices",        KIND_TEXT,     offsetof(struct options, devices_file),   0, 0, "CSV: product_key,device_name,secret[,version]" },
 	{ "version",        KIND_TEXT,     offsetof(struct options, version),        0, 0, "version of the devices that the CSV gives none (1.0.0)" },
 	{ "module",         KIND_TEXT,     offsetof(struct options, module),         0, 0, "module that they name in all they say (none)" },
@@ -48,7 +49,7 @@ static const struct option_row rows[] = {
 	{ "steps",          KIND_NUMBER,   offsetof(struct options, steps),          1, 100, "progress reports of a download (4)" },
 	{ "delay",          KIND_NUMBER,   offsetof(struct options, delay_ms),       0, 3600000, "ms for flashing, on average (1000)" },
 	{ "download-kbps",  KIND_NUMBER,   offsetof(struct options, download_kbps),  0, 10000000, "KiB a second of each download; 0: as fast as it goes (0)" },
-	{ "http-port",      KIND_NUMBER,   offsetof(struct options, http_port),      1, 65535, "port of download URLs that name none (80)" },
+	{ "http-port",      KIND_NUMBER,   offsetof(struct options, http_port),      1, 65535, "port of download URLs that name none (80, with https 443)" },
 	{ "any-port",       KIND_FLAG,     offsetof(struct options, any_port),       true, 0, "let c-link-3.2, which cannot read a port in a URL, do so" },
 	{ "downloads-max",  KIND_NUMBER,   offsetof(struct options, downloads_max),  1, 20000, "downloads at a time, the others wait (200)" },
 	{ "no-download",    KIND_FLAG,     offsetof(struct options, download),       false, 0, "take pushes as downloaded (load tests)" },
@@ -300,6 +301,7 @@ static bool broker_resolve(struct sim *s)
 	host[colon - s->o.broker] = '\0';
 	if (evutil_getaddrinfo(host, colon + 1, &hint, &found) != 0 || !found)
 		return false;
+	s->broker_host = arena_strdup(&s->arena, host);
 	memcpy(&s->broker, found->ai_addr, found->ai_addrlen);
 	s->broker_len = found->ai_addrlen;
 	evutil_freeaddrinfo(found);
@@ -407,6 +409,7 @@ static void sim_free(struct sim *s)
 		event_base_free(s->base);
 	if (s->push_log)
 		(void)fclose(s->push_log);
+	tls_close(s);
 	free(s->devices);
 	free(s->loads);
 	free(s->pushes_ms);
@@ -428,7 +431,6 @@ int main(int argc, char **argv)
 				.downloads_max = 200,
 				.seed = 1,
 				.download = true,
-				.http_port = 80,
 				.mix = { { profile_find("paho"), 1 } },
 				.n_mix = 1 } };
 	int status;
@@ -445,7 +447,7 @@ int main(int argc, char **argv)
 	good = broker_resolve(&s);
 	if (!good)
 		(void)fprintf(stderr, "otasim: %s is not HOST:PORT of a broker\n", s.o.broker);
-	good = good && fleet_read(&s) && files_allow(&s) && sim_start(&s);
+	good = good && tls_open(&s) && fleet_read(&s) && files_allow(&s) && sim_start(&s);
 	if (good) {
 		(void)event_base_dispatch(s.base);
 		good = report_write(&s);

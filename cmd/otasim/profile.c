@@ -39,7 +39,7 @@ static const struct profile profiles[] = {
 	  .traits = PASSWORD_UPPER | PUSH_MD5 | HTTP_NO_PORT | HTTP_RANGE | HTTP_ANY_STATUS | SAYS_ZERO,
 	  .cid = "$P.$D",
 	  .cid_options =
-		  "timestamp=$t,_v=sdk-c-3.2.0,securemode=3,signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0",
+		  "timestamp=$t,_v=sdk-c-3.2.0,securemode=$s,signmethod=hmacsha256,lan=C,_ss=1,gw=0,ext=0",
 	  .stamp = "2524608000000",
 	  .method = DIGEST_SHA256,
 	  .keepalive_s = 120,
@@ -63,7 +63,7 @@ static const struct profile profiles[] = {
 		    HTTP_RANGE | HTTP_FATAL | SAYS_PERCENT,
 	  .cid = "$P.$D",
 	  .cid_options =
-		  "timestamp=$t,_ss=1,_v=sdk-c-4.2.0,securemode=3,signmethod=hmacsha256,ext=3,_conn=tcp_0",
+		  "timestamp=$t,_ss=1,_v=sdk-c-4.2.0,securemode=$s,signmethod=hmacsha256,ext=3,_conn=$c",
 	  .stamp = "2524608000000",
 	  .method = DIGEST_SHA256,
 	  .keepalive_s = 1200,
@@ -81,7 +81,7 @@ static const struct profile profiles[] = {
 	{ .name = "node",
 	  .traits = PUSH_FILES,
 	  .cid = "$P&$D",
-	  .cid_options = "securemode=3,signmethod=hmacsha1,timestamp=$t,lan=NodeJS,_v=1.2.8",
+	  .cid_options = "securemode=$s,signmethod=hmacsha1,timestamp=$t,lan=NodeJS,_v=1.2.8",
 	  .method = DIGEST_SHA1,
 	  .keepalive_s = 60,
 	  .keepalive_again_s = 60,
@@ -97,7 +97,7 @@ static const struct profile profiles[] = {
 	{ .name = "paho",
 	  .traits = CLEAN_SESSION | PUSH_FILES,
 	  .cid = "$P.$D",
-	  .cid_options = "securemode=3,signmethod=hmacsha256",
+	  .cid_options = "securemode=$s,signmethod=hmacsha256",
 	  .method = DIGEST_SHA256,
 	  .keepalive_s = 300,
 	  .keepalive_again_s = 300,
@@ -133,6 +133,12 @@ static void mark_fill(struct buf *b, const struct device *d, char mark, int64_t 
 		return;
 	case 't':
 		buf_adds(b, d->stamp);
+		return;
+	case 's':
+		buf_addc(b, d->sim->o.ca ? '2' : '3');
+		return;
+	case 'c':
+		buf_adds(b, d->sim->o.ca ? "tls_33" : "tcp_0");
 		return;
 	case 'm':
 		buf_adds(b, d->sim->o.module);

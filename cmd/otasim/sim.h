@@ -43,7 +43,7 @@ enum trait {
 struct profile {
 	const char *name;
 	unsigned traits;
-	const char *cid, *cid_options; /* client id: before and between the bars */
+	const char *cid, *cid_options; /* client id: before and between the bars; $s: 3, with TLS 2 */
 	const char *stamp;	       /* $t; NULL: when its process started, ms */
 	enum digest method;
 	uint16_t keepalive_s, keepalive_again_s; /* the latter after a loss of the connection */
@@ -66,6 +66,7 @@ void profile_text(struct buf *b, const struct device *d, const char *text, int64
 
 struct options {
 	const char *broker, *devices_file, *version, *module, *report_file, *push_log_file;
+	const char *ca; /* NULL: the broker does not speak TLS */
 	struct {
 		const struct profile *profile;
 		int64_t share;
@@ -80,7 +81,8 @@ struct options {
 	int64_t flap_every_s;
 	int64_t delay_ms, steps, download_kbps; /* 0: as fast as it goes */
 	int64_t downloads_max;
-	int64_t http_port, pull_every_s;
+	int64_t http_port; /* 0: as the scheme has it */
+	int64_t pull_every_s;
 	int64_t seed, duration_s, idle_s;
 	bool reboot, download, any_port;
 };
@@ -153,6 +155,7 @@ struct sim {
 	struct arena arena; /* devices and options, until the end */
 	struct device *devices;
 	size_t n;
+	const char *broker_host;
 	struct sockaddr_storage broker;
 	socklen_t broker_len;
 	struct device *queue_first, *queue_last; /* waiting to connect */
@@ -165,6 +168,7 @@ struct sim {
 	struct ev_token_bucket_cfg *download_rate; /* of each download, or NULL */
 	struct buf scratch, topic;		   /* a packet to send; a topic filled in */
 	FILE *push_log;
+	struct ssl_ctx_st *tls;
 	struct stats stats;
 	int64_t *pushes_ms, *update_ms; /* boot time of each push; push to success */
 	size_t n_pushes, cap_pushes, n_updates, cap_updates;
@@ -225,6 +229,15 @@ struct blocks *blocks_start(struct device *d);
 /* A message on the reply topic. */
 void blocks_take(struct blocks *l, const unsigned char *frame, size_t len);
 void blocks_free(struct blocks *l);
+
+/* ---- tls.c ---- */
+/* Authority and rules of TLS. false: said on standard error. */
+bool tls_open(struct sim *s);
+void tls_close(struct sim *s);
+/* A bufferevent to be connected; host: NULL = plain, else TLS with a certificate for this name or address. */
+struct bufferevent *connection_new(struct sim *s, const char *host);
+/* Writes at once what it can of the output, before the connection is freed. */
+void connection_flush(struct bufferevent *bev);
 
 /* ---- report.c ---- */
 bool report_write(const struct sim *s);

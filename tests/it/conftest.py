@@ -338,12 +338,13 @@ def fleet(api, device):
 def simulate(stack, tmp_path):
     started = []
 
-    def start(rows, *options):
+    def start(rows, *options, on=stack):
         csv = tmp_path / f"fleet{len(started)}.csv"
         csv.write_text("".join(f"{r['ProductKey']},{r['DeviceName']},{r['DeviceSecret']}\n" for r in rows))
         report, log = tmp_path / f"report{len(started)}.json", tmp_path / f"push{len(started)}.log"
-        sim = subprocess.Popen([stack.bin / "otasim", "--broker", stack.broker, "--devices", csv, "--report", report,
-                                "--push-log", log, "--duration", "240", *options], env=stack.env,
+        tls = ["--ca", on.ca] if on.ca else []
+        sim = subprocess.Popen([on.bin / "otasim", "--broker", on.broker, *tls, "--devices", csv, "--report", report,
+                                "--push-log", log, "--duration", "240", *options], env=on.env,
                                stderr=subprocess.PIPE, text=True)
         started.append(sim)
 

@@ -161,6 +161,32 @@ def test_a_second_listener_for_devices(tls_stack, tls_api, scheme):
         tls_stack.restart_otad()
 
 
+def test_simulated_devices_of_every_generation(tls_stack, tls_api, simulate):
+    pk = tls_api.product()
+    rows = [tls_api.device(pk) for _ in range(8)]
+    end = simulate(rows, "--profile", "c-link-3.2,c-link-4,node,paho", "--any-port", "--delay", "100", on=tls_stack)
+    for r in rows:
+        wait_until(lambda r=r: tls_api.version_of(pk, r["DeviceName"]) == "1.0.0", 30)
+    content = os.urandom(MIB)
+    job = tls_api.job(tls_api.firmware(pk, content=content))
+    wait_until(lambda: [t["TaskStatus"] for t in tls_api.tasks(job)] == ["SUCCEEDED"] * 8, 60,
+               lambda: [(t["TaskStatus"], t["TaskDesc"]) for t in tls_api.tasks(job)])
+    report, _ = end()
+    assert report["successes"] == report["downloads"] == 8 and report["digest_errors"] == 0
+    assert report["bytes"] == 8 * MIB
+
+
+def test_simulated_devices_refuse_another_authority(tls_stack, tls_api, tmp_path):
+    ca(tmp_path / "other")
+    row = tls_api.device(tls_api.product())
+    (tmp_path / "fleet.csv").write_text(f"{row['ProductKey']},{row['DeviceName']},{row['DeviceSecret']}\n")
+    r = subprocess.run([tls_stack.bin / "otasim", "--broker", tls_stack.broker, "--ca", tmp_path / "other/ca.crt",
+                        "--devices", tmp_path / "fleet.csv", "--duration", "2"], env=tls_stack.env, text=True,
+                       capture_output=True, timeout=60, check=False)
+    assert r.returncode == 0 and json.loads(r.stdout)["ever_online"] == 0
+    assert "otasim: a server's certificate: " in r.stderr
+
+
 def test_the_vendors_sdk_over_https(tls_stack, tmp_path):
     """Unmodified, with protocol HTTPS; the authority comes by Node's own variable."""
     script = tmp_path / "call.cjs"
