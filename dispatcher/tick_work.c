@@ -118,25 +118,10 @@ static enum err lock_jobs(struct work *w, int64_t **ret, size_t *ret_n)
 	return OK;
 }
 
-/* The order that cancels this task, if there is one. */
-static const struct tick_order *order_over(const struct work *w, const struct work_task *k)
-{
-	if (k->t.order_no >= k->run->order_no)
-		return NULL;
-	for (size_t i = 0; i < w->n_orders; i++) {
-		const struct tick_order *o = &w->orders[i];
-
-		if (o->job_id == k->t.job_id && o->no > k->t.order_no &&
-		    (o->state_mask & TASK_BIT(k->t.state)))
-			return o;
-	}
-	return NULL;
-}
-
 /* Whoever touches a task that a bulk order has canceled writes that first; the order moved the numbers. */
 static void apply_order(struct work *w, struct work_task *k)
 {
-	const struct tick_order *o = order_over(w, k);
+	const struct tick_order *o = tick_order_over(w->orders, w->n_orders, &k->t);
 	struct task_event e;
 	int64_t *delta = w->counts[k->run - w->runs].delta;
 	enum task_state from = k->t.state;

@@ -85,10 +85,11 @@ static void task_fail(struct task *t, const struct job_rules *r, const struct ta
 	move(t, o, t->state, WHY_RETRY, desc);
 }
 
-/* A report that was received before the push of a retry belongs to the attempt before it. */
-static bool before_retry_push(const struct task *t, const struct task_event *e)
+/* A report that was received before the push of a retry, or before the task was run again, belongs to the attempt
+ * before it. */
+static bool of_attempt_before(const struct task *t, const struct task_event *e)
 {
-	return t->retry_ms != 0 || (t->retries > 0 && e->at < t->push_ms);
+	return t->retry_ms != 0 || e->at < t->fail_ms || (t->retries > 0 && e->at < t->push_ms);
 }
 
 static void on_push(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
@@ -129,7 +130,7 @@ static void on_failure(struct task *t, const struct job_rules *r, const struct t
 {
 	const char *desc = e->desc[0] ? e->desc : step_text(e->step);
 
-	if (t->state == TASK_QUEUED || before_retry_push(t, e))
+	if (t->state == TASK_QUEUED || of_attempt_before(t, e))
 		return;
 	if (t->fail_ms != 0 && same(desc, t->fail_desc) && e->at < e->reconnected_ms + REDELIVERY_MS)
 		return; /* the broker's repetition of one that was counted */
@@ -144,7 +145,7 @@ static void on_progress(struct task *t, const struct job_rules *r, const struct 
 		on_failure(t, r, e, o);
 		return;
 	}
-	if (before_retry_push(t, e))
+	if (of_attempt_before(t, e))
 		return;
 	if (t->timeout_min > 0 && t->timeout_ms == 0) {
 		t->timeout_ms = e->at + t->timeout_min * MS_PER_MINUTE;
@@ -178,7 +179,7 @@ static void on_version(struct task *t, const struct job_rules *r, const struct t
 		o->changed = true;
 		return;
 	}
-	if (before_retry_push(t, e))
+	if (of_attempt_before(t, e))
 		return;
 	t->pending_version = e->version;
 	if (t->verdict_ms == 0) {
@@ -232,8 +233,37 @@ static void on_cancel(struct task *t, const struct job_rules *r, const struct ta
 	move(t, o, TASK_CANCELED, e->why, e->desc);
 }
 
+static void on_confirm(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
+{
+	(void)r;
+	(void)e;
+	move(t, o, TASK_QUEUED, WHY_CONFIRM, NULL);
+}
+
+/* A new life: nothing of the old one counts, and the device is judged by the version that it has now (api §6.4). */
+static void on_reupgrade(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
+{
+	(void)r;
+	t->progress = t->retries = t->pushes = t->repushes = 0;
+	t->push_conn = 0;
+	t->push_ms = 0;
+	t->fail_ms = e->at;
+	t->fail_desc = NULL;
+	t->src_version = e->version;
+	t->task_desc = "";
+	move(t, o, e->confirm ? TASK_CONFIRM : TASK_QUEUED, WHY_REUPGRADE, NULL);
+}
+
+static void on_lose(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
+{
+	(void)r;
+	t->task_desc = e->desc;
+	move(t, o, TASK_FAILED, WHY_CONFLICT, e->desc);
+}
+
 #define Q TASK_BIT(TASK_QUEUED)
 #define RUNNING (TASK_BIT(TASK_NOTIFIED) | TASK_BIT(TASK_IN_PROGRESS))
+#define OVER (TASK_BIT(TASK_FAILED) | TASK_BIT(TASK_CANCELED)) /* and may be run again */
 
 /* Every legal move: the states in which an event means something, and who carries it out. */
 static const struct {
@@ -247,6 +277,9 @@ static const struct {
 	[TASK_EV_VERSION] = { TASK_MASK_UNFINISHED, on_version },
 	[TASK_EV_TIMER] = { TASK_MASK_UNFINISHED, on_timer },
 	[TASK_EV_CANCEL] = { TASK_MASK_UNFINISHED, on_cancel },
+	[TASK_EV_CONFIRM] = { TASK_BIT(TASK_CONFIRM), on_confirm },
+	[TASK_EV_REUPGRADE] = { OVER, on_reupgrade },
+	[TASK_EV_LOSE] = { TASK_BIT(TASK_CONFIRM) | Q, on_lose },
 };
 
 struct task_outcome task_step(struct task *t, const struct job_rules *r, const struct task_event *e)
@@ -259,6 +292,17 @@ struct task_outcome task_step(struct task *t, const struct job_rules *r, const s
 	if (o.changed)
 		t->modified_ms = i64_max(t->modified_ms, e->at);
 	return o;
+}
+
+enum err task_rerun_check(const struct task *t, const struct job_rules *r, const char *version)
+{
+	if (!(OVER & TASK_BIT(t->state)))
+		return ERR_TASK_STATUS;
+	if (same(version, r->dest_version))
+		return ERR_DEVICE_AT_DEST;
+	if (!r->differential || same(version, r->src_version))
+		return OK;
+	return version ? ERR_SRC_VERSION_MISMATCH : ERR_DEVICE_NO_VERSION;
 }
 
 utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn, utc_ms conn_ms)

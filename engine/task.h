@@ -4,6 +4,7 @@
 #ifndef ENGINE_TASK_H
 #define ENGINE_TASK_H
 
+#include "engine/base/err.h"
 #include "engine/job.h"
 
 enum task_state {
@@ -56,8 +57,8 @@ struct task {
 	utc_ms retry_ms; /* not 0: a retry is pending, and due then */
 	utc_ms verdict_ms;
 	const char *pending_version;
-	utc_ms fail_ms;
-	const char *fail_desc; /* "<step> <text>" of the last failure counted, or the version */
+	utc_ms fail_ms;        /* last failure counted, or when the task was run again: reports from before are stale */
+	const char *fail_desc; /* what that failure said; NULL: none */
 	const char *src_version;
 	const char *task_desc;
 	utc_ms modified_ms;
@@ -71,6 +72,10 @@ enum task_event_kind {
 	TASK_EV_VERSION,  /* version of the job's module */
 	TASK_EV_TIMER,    /* timer */
 	TASK_EV_CANCEL,   /* why, desc = TaskDesc */
+	/* by calls only; these three and CANCEL need no rules */
+	TASK_EV_CONFIRM,   /* ConfirmOTATask */
+	TASK_EV_REUPGRADE, /* ReupgradeOTATask: a new life, to be confirmed or not; version of the device now, or NULL */
+	TASK_EV_LOSE,      /* which lost to another task of the device; desc = TaskDesc */
 };
 
 struct task_event {
@@ -78,8 +83,9 @@ struct task_event {
 	utc_ms at; /* a report: when it was received */
 	int64_t conn;
 	int32_t step;
-	const char *desc; /* never NULL for PROGRESS and CANCEL */
+	const char *desc; /* never NULL for PROGRESS, CANCEL and LOSE */
 	const char *version;
+	bool confirm; /* REUPGRADE: the job has NeedConfirm */
 	enum timer_kind timer;
 	enum event_why why;
 	utc_ms reconnected_ms; /* when ingest last (re)connected to the broker */
@@ -98,6 +104,11 @@ struct task_outcome {
 /* Applies one event. Events that do not fit the task's state change nothing: devices repeat, delay and
  * reorder everything. Texts of *t afterwards point into the event, the rules or what they pointed to. */
 struct task_outcome task_step(struct task *t, const struct job_rules *r, const struct task_event *e);
+
+/* May ReupgradeOTATask run this task again, on a device that has this version of the module (NULL: never reported)?
+ * ERR_TASK_STATUS unless it is FAILED or CANCELED; what a new task would fail by: ERR_DEVICE_AT_DEST, and for a
+ * differential package ERR_DEVICE_NO_VERSION, ERR_SRC_VERSION_MISMATCH. Of r only the versions are read. */
+enum err task_rerun_check(const struct task *t, const struct job_rules *r, const char *version) MUST_USE;
 
 /* When this task may be pushed to the device's connection `conn`, which was made at conn_ms: a time in the
  * past means now; NEVER means not on this connection as things are. Says nothing of the job (status, pause,

@@ -275,7 +275,7 @@ create table job_run (
 	made_seq       int not null default 0,    -- tasks up to here exist; rows above are nobody's yet
 	order_no       int not null default 0,    -- last bulk order
 	rescan_no      int not null default 0,    -- raised when a task becomes due elsewhere than in the engine
-	settings_no    int not null default 0,    -- raised when UpdateOTAJob changes the settings
+	settings_no    int not null default 0,    -- raised when calls change what the engine keeps of the job
 	next_slot_ms   bigint not null default 0, -- next push slot
 	n_confirm      int not null default 0,
 	n_queued       int not null default 0,
@@ -332,8 +332,8 @@ create table task (
 	retry_ms    bigint,                       -- a retry is pending and due then
 	verdict_ms  bigint,                       -- a third version is judged then
 	pending_version text collate "C",         -- that version
-	fail_ms     bigint not null default 0,    -- last failure that was counted
-	fail_desc   text,                         -- and what it said
+	fail_ms     bigint not null default 0,    -- last failure that was counted, or when it was run again
+	fail_desc   text,                         -- what that failure said
 	src_version text collate "C",             -- null: never reported
 	task_desc   text not null default '',
 	created_ms  bigint not null,

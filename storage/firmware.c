@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/firmware.h"
 
+#include "storage/job_end.h"
+
 #include <string.h>
 
 enum err store_firmware_lock_account(struct db *db, int64_t account_id)
@@ -236,6 +238,29 @@ enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmw
 	return OK;
 }
 
+/* Pushes of jobs that run carry the text for the devices. */
+static enum err renew_jobs(struct db *db, int64_t firmware_id)
+{
+	int64_t *jobs;
+	struct rows *r;
+	struct args a;
+	size_t n;
+
+	args_init(&a, db);
+	arg_int(&a, firmware_id);
+	TRY(db_run(db, S_firmware_live_jobs, &a, &r));
+	n = (size_t)rows_count(r);
+	if (n == 0)
+		return OK;
+	jobs = ARENA_ARRAY(db_arena(db), n, int64_t);
+	for (size_t i = 0; i < n; i++)
+		jobs[i] = row_int(r, (int)i, C_firmware_live_jobs_job_id);
+	TRY(store_job_lock(db, jobs, n));
+	args_init(&a, db);
+	arg_ints(&a, jobs, n);
+	return db_run(db, S_firmware_renew_jobs, &a, NULL);
+}
+
 enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmware_id, const char *name,
 			       const char *description, const char *udi, utc_ms now)
 {
@@ -249,6 +274,8 @@ enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmwa
 	TRY(db_one(db, S_firmware_name_taken, &a, &r));
 	if (row_bool(r, 0, C_firmware_name_taken_taken))
 		return fail_param(db_error(db), ERR_FIRMWARE_NAME_EXISTS, NULL);
+	if (udi)
+		TRY(renew_jobs(db, firmware_id));
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_text(&a, name);

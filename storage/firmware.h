@@ -53,7 +53,8 @@ enum err store_firmware_page(struct db *db, int64_t account_id, int64_t product_
 			     int64_t *ret_total) MUST_USE;
 /* Key of the package's product. ERR_FIRMWARE_NOT_FOUND_OTA, which only ModifyOTAFirmware answers. */
 enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret) MUST_USE;
-/* Changes what is not NULL. ERR_FIRMWARE_NAME_EXISTS. The account is locked, as for a new package. */
+/* Changes what is not NULL; later pushes of its jobs carry a new udi. ERR_FIRMWARE_NAME_EXISTS. The account is locked,
+ * as for a new package. */
 enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmware_id, const char *name,
 			       const char *description, const char *udi, utc_ms now) MUST_USE;
 /* Key of the package's product. ERR_FIRMWARE_NOT_FOUND unless the account has or had such a package. */

@@ -188,7 +188,7 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 	case CONFLICT_LOSES:
 		id_format(ID_JOB, holder, 0, id);
 		c->lose_seq[c->n_lose] = row_int(r, first, C_making_conflicts_seq);
-		c->lose_reason[c->n_lose++] = arena_printf(a, "device has an unfinished upgrade task of job %s", id);
+		c->lose_reason[c->n_lose++] = arena_printf(a, TASK_REASON_HELD, id);
 		return;
 	case CONFLICT_OVERWRITE:
 		break;
@@ -199,7 +199,7 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 
 		if (!task_state_unfinished(s))
 			continue;
-		end_other(c, r, i, arena_printf(a, "overwritten by job %s", id), (int64_t)s);
+		end_other(c, r, i, arena_printf(a, TASK_REASON_OVERWRITTEN, id), (int64_t)s);
 		count_overwritten(c, row_int(r, i, C_making_conflicts_other_job), s);
 	}
 }

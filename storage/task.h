@@ -7,7 +7,10 @@
 #include "engine/task.h"
 #include "storage/db.h"
 
-#define TASK_REASON_DELETED "device deleted" /* TaskDesc */
+/* TaskDesc; %s: a JobId. */
+#define TASK_REASON_DELETED "device deleted"
+#define TASK_REASON_HELD "device has an unfinished upgrade task of job %s"
+#define TASK_REASON_OVERWRITTEN "overwritten by job %s"
 
 /* Cancels the unfinished tasks of a device that is about to be deleted (TaskDesc "device deleted"), with all
  * that follows: counters, events, ended jobs. Call it BEFORE the device's row is deleted and before any other

@@ -277,6 +277,15 @@ enum err store_tick_orders(struct db *db, const int64_t *job_ids, size_t n, cons
 	return OK;
 }
 
+const struct tick_order *tick_order_over(const struct tick_order *orders, size_t n, const struct task *t)
+{
+	for (size_t i = 0; i < n; i++)
+		if (orders[i].job_id == t->job_id && orders[i].no > t->order_no &&
+		    (orders[i].state_mask & TASK_BIT(t->state)))
+			return &orders[i];
+	return NULL;
+}
+
 static struct task task_of_row(const struct rows *r, int i)
 {
 	return (struct task){ .job_id = row_int(r, i, C_tick_tasks_job_id),

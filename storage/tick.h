@@ -98,6 +98,8 @@ struct tick_order {
 /* Bulk orders of the jobs, ascending by job and number. */
 enum err store_tick_orders(struct db *db, const int64_t *job_ids, size_t n, const struct tick_order **ret,
 			   size_t *ret_n) MUST_USE;
+/* The order that cancels the task, whose row does not say so yet; NULL: none. */
+const struct tick_order *tick_order_over(const struct tick_order *orders, size_t n, const struct task *t);
 /* The rows, ascending; device names beside them (NULL: the device is gone). */
 enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n,
 			  struct task **ret, const char *const **ret_names, size_t *ret_n) MUST_USE;

@@ -230,10 +230,10 @@ static enum err device_run(struct call *c, const void *in_, void *out_)
 	struct list_out *out = out_;
 	const struct job_view *jobs;
 	struct device_ref d;
-	int64_t id, total;
+	int64_t id, product_id, total;
 	size_t n;
 
-	TRY(firmware_find_of(c, in->firmware_id, in->product_key, &id));
+	TRY(firmware_find_of(c, in->firmware_id, in->product_key, &id, &product_id));
 	TRY(store_device_find(c->db, c->account_id, NULL, in->product_key, in->device_name, &d));
 	TRY(store_job_page_of_device(c->db, id, d.id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
 	*out = show_jobs(c->arena, &in->page, &in->size, jobs, n, total);

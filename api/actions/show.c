@@ -27,14 +27,14 @@ enum err firmware_find(struct call *c, const char *firmware_id, int64_t *ret_id,
 	return OK;
 }
 
-enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id)
+enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id,
+			  int64_t *ret_product_id)
 {
 	struct product p;
-	int64_t product_id;
 
-	TRY(firmware_find(c, firmware_id, ret_id, &product_id));
+	TRY(firmware_find(c, firmware_id, ret_id, ret_product_id));
 	TRY(store_product_find(c->db, c->account_id, product_key, &p));
-	return p.id == product_id ? OK : fail_param(c->error, ERR_FIRMWARE_PRODUCT, NULL);
+	return p.id == *ret_product_id ? OK : fail_param(c->error, ERR_FIRMWARE_PRODUCT, NULL);
 }
 
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq)

@@ -13,7 +13,8 @@ enum err job_find(struct call *c, const char *job_id, struct job_view *ret) MUST
 /* Keys of the package of this FirmwareId, which may be deleted, and of its product; else ERR_FIRMWARE_NOT_FOUND. */
 enum err firmware_find(struct call *c, const char *firmware_id, int64_t *ret_id, int64_t *ret_product_id) MUST_USE;
 /* The same for a package that has to be of this product: ERR_PRODUCT_NOT_FOUND, ERR_FIRMWARE_PRODUCT. */
-enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id) MUST_USE;
+enum err firmware_find_of(struct call *c, const char *firmware_id, const char *product_key, int64_t *ret_id,
+			  int64_t *ret_product_id) MUST_USE;
 
 /* The vendor-shaped id of a key, in the arena. */
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq);

@@ -84,6 +84,17 @@ select product_id from firmware where id = $1::bigint and account_id = $2::bigin
 select exists (select from firmware
 	where account_id = $2::bigint and name = $3::text and id <> $1::bigint and deleted_ms is null) as taken;
 
+-- name: firmware_live_jobs
+-- in: bigint
+-- out: job_id
+select l.job_id from live_job l join job j on j.id = l.job_id where j.firmware_id = $1::bigint;
+
+-- name: firmware_renew_jobs
+-- in: bigint[]
+-- out:
+-- The engine reads the settings of these jobs anew.
+update job_run set settings_no = settings_no + 1 where job_id = any ($1::bigint[]);
+
 -- name: firmware_modify
 -- in: bigint text text text bigint
 -- out:

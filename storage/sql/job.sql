@@ -172,9 +172,9 @@ from job_run where job_id = $1::bigint;
 -- name: job_order_add
 -- in: bigint int text bigint
 -- out: 
--- Bulk order: tasks in a state of mask $2 count as CANCELED from here on.
+-- Bulk order: tasks in a state of mask $2 count as CANCELED from here on; never before the job's last move.
 with run as (
-	update job_run set order_no = order_no + 1, modified_ms = $4::bigint,
+	update job_run set order_no = order_no + 1, modified_ms = greatest(modified_ms, $4::bigint),
 		n_canceled = n_canceled + case when $2::int & 2 = 0 then 0 else n_confirm end
 			+ case when $2 & 4 = 0 then 0 else n_queued end + case when $2 & 8 = 0 then 0 else n_notified end
 			+ case when $2 & 16 = 0 then 0 else n_in_progress end,
@@ -183,9 +183,9 @@ with run as (
 		n_notified = case when $2 & 8 = 0 then n_notified else 0 end,
 		n_in_progress = case when $2 & 16 = 0 then n_in_progress else 0 end
 	where job_id = $1::bigint
-	returning order_no
+	returning order_no, modified_ms
 )
-insert into job_order (job_id, no, state_mask, reason, at_ms) select $1, order_no, $2, $3::text, $4 from run;
+insert into job_order (job_id, no, state_mask, reason, at_ms) select $1, order_no, $2, $3::text, modified_ms from run;
 
 -- name: job_end_planned
 -- in: bigint bigint

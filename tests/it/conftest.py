@@ -190,6 +190,38 @@ class Stack:
     def sql_one(self, text, *args):
         return self.sql(text, *args)[0][0]
 
+    def broken(self):
+        """What must always hold, in SQL -> rows that break it: counters are the counted rows, an unfinished task
+        holds its device and nothing else does, and the last event of a task says its state."""
+        return self.sql("""
+            with shown as (
+                select job_id, array_agg(n::int order by state) as counted from (
+                    select r.job_id, s.state, count(n.seq) as n
+                    from job_run r cross join generate_series(1, 7) as s(state)
+                    left join task_now n on n.job_id = r.job_id and n.state = s.state
+                    group by 1, 2) c group by 1)
+            select 'counters' as what, r.job_id, null::int as seq,
+                   array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled]::text
+                   || ' counted ' || counted::text as detail
+            from job_run r join shown s on s.job_id = r.job_id
+            where array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled] <> counted
+            union all
+            select 'holds nothing', n.job_id, n.seq, n.state::text from task_now n
+            where n.state < 5 and not exists (select from active_task a where a.device_id = n.device_id
+                and a.job_id = n.job_id and a.seq = n.seq)
+            union all
+            select 'held by an ended one', a.job_id, a.seq, t.state::text
+            from active_task a left join task t on t.job_id = a.job_id and t.seq = a.seq
+            where t.state is null or t.state >= 5
+            union all
+            select 'events', t.job_id, t.seq, t.state::text || ' last ' || coalesce(e.to_state::text, 'none')
+            from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
+            left join lateral (select e.to_state from task_event e
+                where e.job_id = t.job_id and e.seq <= t.seq and e.to_seq >= t.seq
+                order by e.at_ms desc, e.ctid desc limit 1) e on true
+            where e.to_state is distinct from t.state
+            limit 20""")
+
     def log(self):
         """Every JSON log line of otad so far, over restarts."""
         out = []

@@ -244,6 +244,18 @@ def test_modify(stack, api, pk, good):
     assert show(api, fw)["FirmwareName"] == new
 
 
+def test_later_pushes_carry_the_new_text(api, fleet):
+    f = fleet(1, "1.0.0")
+    (d,) = f.devices
+    fw = api.firmware(f.pk, Udi="old")
+    api.job(fw, Tag=[{"Key": "a", "Value": "b"}])
+    assert d.wait_push()["data"]["extData"] == {"a": "b", "_package_udi": "old"}
+    api.must("ModifyOTAFirmware", ProductKey=f.pk, FirmwareId=fw.id, FirmwareUdi="new")
+    d.disconnect()
+    d.connect()
+    assert d.wait_push(2)["data"]["extData"] == {"a": "b", "_package_udi": "new"}
+
+
 @pytest.mark.parametrize("code, bad", [
     ("MissingProductKey", {"ProductKey": None}), ("MissingFirmwareId", {"FirmwareId": None}),
     ("iot.ota.FirmwareNotFound", {"FirmwareId": "x" * 26}), ("iot.prod.NotExistedProduct", {"ProductKey": "a1nothere00"}),

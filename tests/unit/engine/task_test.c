@@ -69,11 +69,16 @@ static void every_state_and_event(void)
 		{ .kind = TASK_EV_TIMER, .at = 2000, .timer = TIMER_RETRY },
 		{ .kind = TASK_EV_TIMER, .at = 2000, .timer = TIMER_VERDICT },
 		{ .kind = TASK_EV_CANCEL, .at = 2000, .desc = "canceled", .why = WHY_CANCEL },
+		{ .kind = TASK_EV_CONFIRM, .at = 2000 },
+		{ .kind = TASK_EV_REUPGRADE, .at = 2000, .version = "1.0.0" },
+		{ .kind = TASK_EV_REUPGRADE, .at = 2000, .version = "1.0.0", .confirm = true },
+		{ .kind = TASK_EV_LOSE, .at = 2000, .desc = "held" },
 	};
 	/* the state afterwards, by state CONFIRM .. CANCELED; C Q N P S F X */
 	static const char *const want[ARRAY_LEN(events)] = {
 		"CNNPSFX", "CQQPSFX", "CNNPSFX", "CPPPSFX", "CPPPSFX", "CQFFSFX", "SSSSSFX",
 		"CQNPSFX", "CQNPSFX", "CQNPSFX", "CQNPSFX", "CQNPSFX", "XXXXSFX",
+		"QQNPSFX", "CQNPSQQ", "CQNPSCC", "FFNPSFX",
 	};
 	static const char letters[] = "-CQNPSFX";
 
@@ -267,6 +272,70 @@ static void gray_is_exact(void)
 	CHECK_INT(job_gray_count(0, 100), 0);
 }
 
+static void run_again_is_a_new_life(void)
+{
+	struct job_rules r = with_retry(0, 1);
+	struct task t = task_in(TASK_NOTIFIED);
+	struct task_event e = { .kind = TASK_EV_REUPGRADE, .at = 5000, .version = "1.5.0" };
+	struct task_outcome o;
+
+	t.timeout_min = 1;
+	progress(&t, &r, 2000, 40, "");
+	progress(&t, &r, 3000, -1, "one");
+	push(&t, &r, 3100, 5);
+	CHECK_INT(progress(&t, &r, 3500, -1, "two").why, WHY_FAILURE);
+	o = task_step(&t, &r, &e);
+	CHECK(o.why == WHY_REUPGRADE && !o.ended && o.from == TASK_FAILED && t.state == TASK_QUEUED);
+	CHECK(t.progress == 0 && t.retries == 0 && t.pushes == 0 && t.push_conn == 0 && t.push_ms == 0);
+	CHECK(t.timeout_ms == 0 && t.retry_ms == 0 && t.verdict_ms == 0 && !t.pending_version && !t.fail_desc);
+	CHECK_STR(t.task_desc, "");
+	CHECK_STR(t.src_version, "1.5.0");
+	CHECK_INT(t.timeout_min, 1);
+	CHECK_INT(t.modified_ms, 5000);
+	/* what the device said before belongs to the old life */
+	CHECK(!progress(&t, &r, 4999, 90, "").changed);
+	push(&t, &r, 6000, 5);
+	CHECK(!progress(&t, &r, 4999, -1, "two").changed);
+	/* and what it says now to the new one, with all its retries */
+	CHECK_INT(progress(&t, &r, 6500, 1, "").arm_timeout_ms, 66500);
+	CHECK_INT(progress(&t, &r, 7000, -1, "two").why, WHY_RETRY);
+}
+
+static void who_may_run_again(void)
+{
+	static const struct {
+		enum task_state state;
+		bool differential;
+		const char *version;
+		enum err want;
+	} rows[] = {
+		{ TASK_CONFIRM, false, "1.0.0", ERR_TASK_STATUS },
+		{ TASK_QUEUED, false, "1.0.0", ERR_TASK_STATUS },
+		{ TASK_NOTIFIED, false, "1.0.0", ERR_TASK_STATUS },
+		{ TASK_IN_PROGRESS, false, "1.0.0", ERR_TASK_STATUS },
+		{ TASK_SUCCEEDED, false, "2.0.0", ERR_TASK_STATUS },
+		{ TASK_FAILED, false, "1.0.0", OK },
+		{ TASK_FAILED, false, "1.7.0", OK },
+		{ TASK_FAILED, false, NULL, OK },
+		{ TASK_FAILED, false, "2.0.0", ERR_DEVICE_AT_DEST },
+		{ TASK_CANCELED, false, "1.0.0", OK },
+		{ TASK_CANCELED, true, "1.0.0", OK },
+		{ TASK_CANCELED, true, "2.0.0", ERR_DEVICE_AT_DEST },
+		{ TASK_CANCELED, true, "1.7.0", ERR_SRC_VERSION_MISMATCH },
+		{ TASK_CANCELED, true, NULL, ERR_DEVICE_NO_VERSION },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct task t = task_in(rows[i].state);
+		struct job_rules r = plain;
+
+		r.differential = rows[i].differential;
+		r.src_version = r.differential ? "1.0.0" : "";
+		if (task_rerun_check(&t, &r, rows[i].version) != rows[i].want)
+			test_fail(__FILE__, __LINE__, "row %zu", i);
+	}
+}
+
 TESTS("engine/task", { "every_state_and_event", every_state_and_event },
       { "clock_starts_at_the_first_report_and_fires_once", clock_starts_at_the_first_report_and_fires_once },
       { "retries_count_once_per_push", retries_count_once_per_push },
@@ -277,4 +346,5 @@ TESTS("engine/task", { "every_state_and_event", every_state_and_event },
       { "waiting_tasks_follow_the_version", waiting_tasks_follow_the_version },
       { "due_once_per_connection", due_once_per_connection },
       { "without_need_push_only_pulls", without_need_push_only_pulls },
-      { "unsent_push_leaves_no_trace", unsent_push_leaves_no_trace }, { "gray_is_exact", gray_is_exact })
+      { "unsent_push_leaves_no_trace", unsent_push_leaves_no_trace }, { "gray_is_exact", gray_is_exact },
+      { "run_again_is_a_new_life", run_again_is_a_new_life }, { "who_may_run_again", who_may_run_again })
