@@ -46,19 +46,6 @@ static void lease_set(struct engine *g, bool leased)
 		g->opt.lease_changed(g->opt.ctx);
 }
 
-/* The heartbeat is also the measurement of the database's clock; the quickest answers are the best ones. */
-static void clock_measure(struct engine *g, int64_t sent_ms, utc_ms database_ms)
-{
-	int64_t now = clock_boot_ms(), rtt = now - sent_ms;
-
-	if (rtt > g->best_rtt_ms + 1) {
-		g->best_rtt_ms++;
-		return;
-	}
-	g->best_rtt_ms = rtt;
-	clock_set_offset(database_ms - (sent_ms + now) / 2);
-}
-
 static enum err lease_keep(struct engine *g)
 {
 	int64_t now = clock_boot_ms();
@@ -81,7 +68,8 @@ static enum err lease_keep(struct engine *g)
 	TRY(e);
 	g->lease_until_boot_ms = now + LEASE_MS;
 	g->renew_at_boot_ms = now + LEASE_RENEW_MS;
-	clock_measure(g, now, database_ms);
+	/* Read between the question and its answer; 1: all three are rounded. */
+	clock_bound_offset(database_ms - clock_boot_ms() - 1, database_ms - now + 1);
 	if (clock_boot_ms() < g->lease_until_boot_ms - LEASE_SPARE_MS)
 		lease_set(g, true);
 	return OK;
@@ -440,7 +428,6 @@ struct engine *engine_new(const struct tick_options *o)
 	g->next_token = 1;
 	g->backoff_ms = BACKOFF_MIN_MS;
 	g->recovered_epoch = -1;
-	g->best_rtt_ms = INT32_MAX;
 	g->sweep_at_boot_ms = clock_boot_ms() + SWEEP_MS;
 	/* The journal's directory has one process at a time, so its id names an owner that may go on at once.
 	 */

@@ -100,7 +100,6 @@ struct engine {
 	bool recheck;	       /* look up what became of that commit */
 	VEC(struct undone) unknown_claims;
 	int64_t recovered_epoch;
-	int64_t best_rtt_ms;
 
 	struct outstanding outstanding[OUTSTANDING_MAX];
 	uint64_t next_token;

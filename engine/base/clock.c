@@ -35,6 +35,16 @@ void clock_set_offset(int64_t offset_ms)
 	atomic_store(&offset_known, true);
 }
 
+void clock_bound_offset(int64_t least_ms, int64_t most_ms)
+{
+	int64_t now;
+
+	(void)clock_now(); /* there is an offset from here on */
+	now = atomic_load(&offset);
+	if (now < least_ms || now > most_ms)
+		clock_set_offset(now < least_ms ? least_ms : most_ms);
+}
+
 /* Test builds: OTAD_TEST_CLOCK names a file of 8 bytes, milliseconds that clock_now() runs ahead. Tests move a
  * campaign's time with it; durations (clock_boot_*) stay real. */
 static int64_t test_ahead_ms(void)

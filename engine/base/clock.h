@@ -2,7 +2,7 @@
 /* The only place that asks the system for the time. Everything else gets `now` as a parameter.
  *
  * clock_now() is CLOCK_BOOTTIME plus an offset: at first the offset to this host's clock, later the one
- * measured against the database's clock (clock_set_offset, at each heartbeat), so that replicas agree
+ * measured against the database's clock (clock_bound_offset, at each heartbeat), so that replicas agree
  * and a jump of the host's clock changes nothing. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -17,5 +17,8 @@ int64_t clock_boot_us(void);
 utc_ms clock_now(void);
 /* From now on clock_now() == clock_boot_ms() + offset_ms. Any thread. */
 void clock_set_offset(int64_t offset_ms);
+/* A measurement says that the offset is one of least_ms .. most_ms: it is changed only when it is not, and no further
+ * than that proves, so that a slow answer never moves the time. Any thread. */
+void clock_bound_offset(int64_t least_ms, int64_t most_ms);
 
 #endif

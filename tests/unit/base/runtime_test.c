@@ -160,6 +160,24 @@ static void clock_follows_its_offset(void)
 	CHECK(clock_boot_us() / 1000 - clock_boot_ms() <= 0);
 }
 
+static void clock_yields_to_proof_only(void)
+{
+	static const struct {
+		int64_t least, most, want;
+	} rows[] = {
+		{ 0, 2000, 1000 }, { 1000, 1000, 1000 }, { -5000, 999, 999 }, { 1001, 9000, 1001 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t before = clock_boot_ms(), now;
+
+		clock_set_offset(1000);
+		clock_bound_offset(rows[i].least, rows[i].most);
+		now = clock_now();
+		CHECK(now >= before + rows[i].want && now <= clock_boot_ms() + rows[i].want);
+	}
+}
+
 /* ---- log ---- */
 
 static char logged[65536];
@@ -374,6 +392,7 @@ TESTS("base/runtime", { "queue_is_bounded_and_in_order", queue_is_bounded_and_in
       { "waker_runs_a_round_per_wake_and_ends", waker_runs_a_round_per_wake_and_ends },
       { "log_cuts_long_texts", log_cuts_long_texts },
       { "clock_follows_its_offset", clock_follows_its_offset },
+      { "clock_yields_to_proof_only", clock_yields_to_proof_only },
       { "log_lines_are_json_whatever_the_text", log_lines_are_json_whatever_the_text },
       { "log_level_drops_what_is_below", log_level_drops_what_is_below },
       { "log_limited_writes_one_a_minute", log_limited_writes_one_a_minute },
