@@ -457,6 +457,54 @@ where g.kind = 'LINK_PLATFORM_DYNAMIC' and g.deleted_ms is null
 	left join device_tags t on t.device_id = d.id
 	where w.key = 'abc' or (t.tags ->> w.key like w.pattern) is not true) end;
 
+-- Whatever may bring a device into a dynamic group puts it down for the strategies that follow groups, whoever does
+-- it; enabling a device, for all. Reports are put down with their versions (tick_versions).
+create function strategy_check_made() returns trigger language plpgsql as $$
+begin
+	insert into strategy_check (product_id, device_id, module, reported_ms)
+	select m.product_id, m.id, '', 0 from made m
+	where exists (select from strategy s where s.product_id = m.product_id and s.group_id is not null);
+	return null;
+end $$;
+create trigger strategy_check_made after insert on device referencing new table as made
+	for each statement execute function strategy_check_made();
+
+create function strategy_check_session() returns trigger language plpgsql as $$
+begin
+	insert into strategy_check (product_id, device_id, module, reported_ms)
+	select distinct d.product_id, d.id, '', 0
+	from strategy s
+	join device_group g on g.id = s.group_id and g.like_statuses <> '{}'
+	join device d on d.product_id = s.product_id
+	join changed c on c.device_id = d.id;
+	return null;
+end $$;
+create trigger strategy_check_session_made after insert on device_session referencing new table as changed
+	for each statement execute function strategy_check_session();
+create trigger strategy_check_session_changed after update on device_session referencing new table as changed
+	for each statement execute function strategy_check_session();
+
+create function strategy_check_enabled() returns trigger language plpgsql as $$
+begin
+	insert into strategy_check (product_id, device_id, module, reported_ms)
+	select new.product_id, new.id, '', 0
+	where exists (select from strategy s where s.product_id = new.product_id);
+	return null;
+end $$;
+create trigger strategy_check_enabled after update of disabled on device
+	for each row when (old.disabled <> new.disabled) execute function strategy_check_enabled();
+
+create function strategy_check_tags() returns trigger language plpgsql as $$
+begin
+	insert into strategy_check (product_id, device_id, module, reported_ms)
+	select d.product_id, d.id, '', 0 from device d
+	where d.id = case when tg_op = 'DELETE' then old.device_id else new.device_id end
+	  and exists (select from strategy s where s.product_id = d.product_id and s.group_id is not null);
+	return null;
+end $$;
+create trigger strategy_check_tags after insert or update or delete on device_tags
+	for each row execute function strategy_check_tags();
+
 -- A static group, those above it and those below it: the devices of all of them are meant by a GROUP job.
 create function device_group_family(of_group bigint) returns setof bigint
 language sql stable as $$

@@ -24,7 +24,7 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 		.making = (enum job_making)row_int(r, 0, C_making_next_making),
 		.made_seq = (int32_t)row_int(r, 0, C_making_next_made_seq),
 		.chosen = (int32_t)row_int(r, 0, C_making_next_chosen),
-		.target_selection = row_text(r, 0, C_making_next_target_selection),
+		.selection = row_text(r, 0, C_making_next_selection),
 		.module = row_text(r, 0, C_making_next_module),
 		.need_confirm = row_bool(r, 0, C_making_next_need_confirm),
 		.multi_module = row_bool(r, 0, C_making_next_multi_module),
@@ -36,17 +36,18 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 static enum err choose(struct db *db, const struct making *m, struct rows **r)
 {
 	static const struct {
-		const char *target_selection;
+		const char *selection;
 		enum stmt stmt;
 	} how[] = { { "ALL", S_making_choose_all },
 		    { "GRAY", S_making_choose_gray },
 		    { "SPECIFIC", S_making_choose_listed },
-		    { "GROUP", S_making_choose_group } };
+		    { "GROUP", S_making_choose_group },
+		    { "DYNAMIC GROUP", S_making_choose_dynamic_group } };
 	char firmware_id[ID_LEN + 1];
 	struct args a;
 	size_t i = 0;
 
-	while (strcmp(how[i].target_selection, m->target_selection) != 0)
+	while (strcmp(how[i].selection, m->selection) != 0)
 		ensure(++i < ARRAY_LEN(how));
 	args_init(&a, db);
 	arg_int(&a, m->job_id);

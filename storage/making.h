@@ -11,7 +11,8 @@ struct making {
 	int64_t job_id, product_id, firmware_id;
 	enum job_making making;
 	int32_t made_seq, chosen;
-	const char *target_selection, *module;
+	const char *selection; /* ALL, SPECIFIC, GRAY, GROUP, DYNAMIC GROUP */
+	const char *module;
 	bool need_confirm, multi_module;
 	int overwrite_mode;
 };

@@ -26,6 +26,27 @@ enum err store_strategy_none(struct db *db, int64_t firmware_id)
 	return e == OK ? fail_param(db_error(db), ERR_DYNAMIC_RUNNING, NULL) : e;
 }
 
+enum err store_strategy_modes(struct db *db, int64_t group_id, bool multi_module, int64_t overwrite_mode)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, group_id);
+	e = db_one(db, S_group_lock, &a, NULL);
+	if (e == ERR_NOT_FOUND)
+		return fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL);
+	TRY(e);
+	arg_bool(&a, multi_module);
+	arg_int(&a, overwrite_mode);
+	e = db_one(db, S_strategy_modes_differ, &a, NULL);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	return e == OK ? fail(db_error(db), ERR_OVERWRITE_MODE,
+			      "MultiModuleMode and OverwriteMode must be those of the group's other dynamic jobs.")
+		       : e;
+}
+
 enum err store_strategy_begin(struct db *db, int64_t job_id, utc_ms now)
 {
 	struct args a;
@@ -156,6 +177,7 @@ static int newest(const struct join *n, const struct rows *r, int from, int to)
 		struct strategy_look look = { .reported = row_text(r, i, C_strategy_facts_reported),
 					      .reported_ms = row_int(r, i, C_strategy_facts_reported_ms),
 					      .version = row_text(r, i, C_strategy_facts_version),
+					      .member = row_bool(r, i, C_strategy_facts_member),
 					      .matches = row_int(r, i, C_strategy_facts_matches) };
 
 		if (strategy_matches(find_strategy(n, row_int(r, i, C_strategy_facts_job_id)), &look))

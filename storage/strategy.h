@@ -12,6 +12,9 @@
 /* ERR_DYNAMIC_RUNNING when the package has a strategy already. The caller holds the package's lock
  * (store_job_firmware). */
 enum err store_strategy_none(struct db *db, int64_t firmware_id) MUST_USE;
+/* ERR_OVERWRITE_MODE when the group has strategies with other modes (api §5.3); ERR_GROUP_NOT_FOUND when it went
+ * meanwhile. Locks the group until the transaction ends. */
+enum err store_strategy_modes(struct db *db, int64_t group_id, bool multi_module, int64_t overwrite_mode) MUST_USE;
 /* For store_job_create. */
 enum err store_strategy_begin(struct db *db, int64_t job_id, utc_ms now) MUST_USE;
 /* Ends the strategy of a job: it shows as CANCELED from now on and gets no tasks any more; those that it has go on.

@@ -380,6 +380,8 @@ static enum err check_overwrite(struct creation *n)
 		n->job.overwrite_mode = n->in->overwrite_mode.v;
 	if (n->job.multi_module && n->job.overwrite_mode == 2)
 		return refuse(n, ERR_OVERWRITE_MODE, NULL);
+	if (n->job.kind == JOB_DYNAMIC && n->job.group_id != JOB_UNSET)
+		return store_strategy_modes(n->c->db, n->job.group_id, n->job.multi_module, n->job.overwrite_mode);
 	return OK;
 }
 

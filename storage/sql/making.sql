@@ -3,9 +3,10 @@
 
 -- name: making_next
 -- in: bigint
--- out: job_id product_id making made_seq chosen target_selection need_confirm overwrite_mode multi_module module firmware_id
+-- out: job_id product_id making made_seq chosen selection need_confirm overwrite_mode multi_module module firmware_id
 -- The oldest job above $1 whose tasks are not all made; jobs are made in the order of their creation.
-select r.job_id, j.product_id, r.making, r.made_seq, r.chosen, j.target_selection, j.need_confirm,
+select r.job_id, j.product_id, r.making, r.made_seq, r.chosen,
+       case when j.kind = 3 and j.group_id is not null then 'DYNAMIC GROUP' else j.target_selection end as selection, j.need_confirm,
        j.overwrite_mode, j.multi_module, f.module, j.firmware_id
 from live_job l
 join job_run r on r.job_id = l.job_id
@@ -72,6 +73,24 @@ with member as (
 	select distinct m.device_id
 	from job j join device_group_member m on m.group_id in (select device_group_family(j.group_id))
 	where j.id = $1::bigint
+), made as (
+	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+	from job j
+	cross join member
+	join job_candidate($1) c on c.device_id = member.device_id
+	where j.id = $1
+	returning 1
+)
+select count(*) as chosen from made;
+
+-- name: making_choose_dynamic_group
+-- in: bigint
+-- out: chosen
+-- A dynamic job by group: the members of now.
+with member as (
+	select v.device_id from job j join device_group_device v on v.group_id = j.group_id where j.id = $1::bigint
 ), made as (
 	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,

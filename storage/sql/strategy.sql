@@ -14,6 +14,14 @@ where j.id = $1::bigint;
 -- out: job_id
 select job_id from strategy where firmware_id = $1::bigint;
 
+-- name: strategy_modes_differ
+-- in: bigint bool int
+-- out: job_id
+-- A strategy of group $1 with other modes.
+select s.job_id from strategy s join job j on j.id = s.job_id
+where s.group_id = $1::bigint and (j.multi_module <> $2::bool or j.overwrite_mode <> $3::int)
+limit 1;
+
 -- name: strategy_end
 -- in: bigint bigint
 -- out:
@@ -39,18 +47,25 @@ order by s.job_id limit 1;
 -- in: bigint
 -- out:
 -- Puts down the devices that strategy $1 would give their first task. Holds no lock that a call wants.
+with s as (
+	select s.*, j.src_versions, j.multi_module, f.type, f.src_version, f.dest_version
+	from strategy s join job j on j.id = s.job_id join firmware f on f.id = s.firmware_id
+	where s.job_id = $1::bigint
+), inside as (
+	select d.id from s join device d on d.product_id = s.product_id where s.group_id is null
+	union all
+	select v.device_id from s join device_group_device v on v.group_id = s.group_id
+)
 insert into strategy_check (product_id, device_id, module, reported_ms)
 select s.product_id, d.id, '', 0
-from strategy s
-join job j on j.id = s.job_id
-join firmware f on f.id = s.firmware_id
-join device d on d.product_id = s.product_id and not d.disabled
+from s
+cross join inside
+join device d on d.id = inside.id and d.product_id = s.product_id and not d.disabled
 left join device_module m on m.device_id = d.id and m.module = s.module
-where s.job_id = $1::bigint and m.version is distinct from f.dest_version
-  and (f.type = 0 or m.version = f.src_version)
-  and (s.group_id is not null or m.version = any (j.src_versions))
+where m.version is distinct from s.dest_version and (s.type = 0 or m.version = s.src_version)
+  and (s.group_id is not null or m.version = any (s.src_versions))
   and not exists (select from task t where t.job_id = s.job_id and t.device_id = d.id)
-  and not exists (select from active_task a where a.device_id = d.id and (not j.multi_module or a.module in ('', s.module)));
+  and not exists (select from active_task a where a.device_id = d.id and (not s.multi_module or a.module in ('', s.module)));
 
 -- name: strategy_swept
 -- in: bigint bigint bigint
@@ -87,10 +102,11 @@ select id from strategy_check where product_id = $1::bigint order by id limit $2
 
 -- name: strategy_facts
 -- in: bigint bigint[]
--- out: check_id device_id reported reported_ms job_id version matches hold
+-- out: check_id device_id reported reported_ms job_id version member matches hold
 -- The checks $2 of product $1 with every strategy that they may concern, the newest first. hold: 0 the device has
 -- nothing unfinished in the way, 2 it has, 1 what it has counts as canceled by a bulk order that is not written yet.
 select c.id as check_id, c.device_id, nullif(c.module, '') as reported, c.reported_ms, s.job_id, m.version,
+       exists (select from device_group_device v where v.group_id = s.group_id and v.device_id = d.id) as member,
        (select count(*) from task t where t.job_id = s.job_id and t.device_id = c.device_id) as matches,
        coalesce(h.hold, 0) as hold
 from unnest($2::bigint[]) as u(id)

@@ -2,6 +2,7 @@
 """Dynamic jobs (api §5.3, §10.3, §10.6, §10.7): who gets a task now and later, and how they end."""
 import threading
 import time
+import uuid
 
 import pytest
 
@@ -347,6 +348,112 @@ def test_reports_that_were_taken_are_judged_after_a_kill(otad_default, api, flee
     wait_until(lambda: len(api.tasks(job)) == 20, 30)
     looked_at(stack, fw)
     assert sorted(t["DeviceName"] for t in api.tasks(job)) == sorted(r["DeviceName"] for r in f.rows)
+
+
+# ---- by group ----
+
+@pytest.fixture(scope="module")
+def group(stack, api):
+    """Makes a dynamic group -> its GroupId."""
+    instance = stack.sql_one("select i.instance_id from instance i join access_key k using (account_id) "
+                             "where i.is_default and k.key_id = %s", api.ak)
+
+    def make(expression):
+        return api.must("CreateDeviceDynamicGroup", IotInstanceId=instance, GroupName="g" + uuid.uuid4().hex[:12],
+                        DynamicGroupExpression=expression)["Data"]["GroupId"]
+    return make
+
+
+def by_group(api, fw, gid, **more):
+    return dynamic(api, fw, None, GroupId=gid, GroupType="LINK_PLATFORM_DYNAMIC", **more)
+
+
+def test_a_group_is_followed(stack, api, fleet, device, group):
+    f = fleet(1, "1.0.0")
+    first = device(api.device(f.pk, "meter-0001"))
+    gid = group(f'product_key = "{f.pk}" and name LIKE "meter%"')
+    fw = api.firmware(f.pk)
+    job = by_group(api, fw, gid)
+    info = api.job_info(job)
+    assert (info["SelectionType"], info["TargetSelection"], info["GroupId"]) == ("DYNAMIC", "ALL", gid)
+    assert info["GroupName"] and info["SrcVersions"]["SrcVersion"] == []
+    first.wait_push()  # its version is not known, and need not be
+    row = api.device(f.pk, "meter-0002")  # a member from its registration on
+    api.wait_task(job, row, "QUEUED")
+    device(row).wait_push()
+    f.devices[0].inform("1.0.0")
+    looked_at(stack, fw)
+    assert {t["DeviceName"] for t in api.tasks(job)} == {"meter-0001", "meter-0002"}
+    first.upgrade("2.0.0")
+    api.wait_task(job, "meter-0001", "SUCCEEDED")
+    reported(api, first, "1.5.0")  # a member that needs it again
+    first.wait_push(2)
+
+
+def test_members_by_tag_and_by_status(stack, api, fleet, device, group):
+    f = fleet(2, "1.0.0", online=False)
+    tagged = group(f'product_key = "{f.pk}" and tags.site = "p7"')
+    fw = api.firmware(f.pk)
+    job = by_group(api, fw, tagged)
+
+    def tag(row, site):
+        stack.sql("insert into device_tags select id, jsonb_build_object('site', %s::text) from device where name = %s "
+                  "on conflict (device_id) do update set tags = excluded.tags", site, row["DeviceName"])
+    tag(f.rows[0], "p8")
+    looked_at(stack, fw)
+    assert api.tasks(job) == []
+    tag(f.rows[0], "p7")
+    api.wait_task(job, f.rows[0], "QUEUED")
+    tag(f.rows[0], "p8")  # leaving the group does not touch the task
+    looked_at(stack, fw)
+    assert statuses(api, job, f.rows[0]) == ["QUEUED"]
+    api.must("CancelOTAStrategyByJob", JobId=job)
+    online = by_group(api, fw, group(f'product_key = "{f.pk}" and status = "ONLINE"'))
+    looked_at(stack, fw)
+    assert api.tasks(online) == []
+    d = device(f.rows[1])
+    d.wait_push()
+    assert statuses(api, online, f.rows[1]) == ["NOTIFIED"]
+
+
+def test_mode_2_of_a_group_waits_for_reports(stack, api, fleet, device, group):
+    f = fleet(2, "1.0.0")
+    gid = group(f'product_key = "{f.pk}"')
+    fw = api.firmware(f.pk)
+    job = by_group(api, fw, gid, DynamicMode=2)
+    new = device(api.device(f.pk))
+    stack.advance(11 * MINUTE)
+    f.devices[0].inform("1.0.0")
+    f.devices[0].wait_push()
+    looked_at(stack, fw)
+    assert len(api.tasks(job)) == 1
+    new.inform("1.0.0")
+    new.wait_push()
+
+
+def test_jobs_of_a_group_agree_about_their_modes(api, group):
+    pk = api.product()
+    gid, other = group(f'product_key = "{pk}"'), group(f'product_key = "{pk}" and name LIKE "a%"')
+    by_group(api, api.firmware(pk, "2.0.0"), gid, OverwriteMode=2)
+    fw = api.firmware(pk, "3.0.0")
+    params = {"FirmwareId": fw.id, "ProductKey": pk, "GroupId": gid, "GroupType": "LINK_PLATFORM_DYNAMIC"}
+    for more in ({}, {"OverwriteMode": 1}, {"MultiModuleMode": True}):
+        api.refused("CreateOTADynamicUpgradeJob", F + "InvalidOverwriteMode", params, **more)
+    by_group(api, fw, gid, OverwriteMode=2)
+    by_group(api, api.firmware(pk, "4.0.0"), other, MultiModuleMode=True)
+    job = by_group(api, api.firmware(pk, "5.0.0"), other, MultiModuleMode=True)
+    api.refused("UpdateOTAJob", F + "SrcVersionsNotAllowed", change(job, SrcVersionList=["1.0.0"]))
+
+
+def test_differential_package_for_a_group(stack, api, fleet, group):
+    f = fleet(1)
+    fw = api.firmware(f.pk, Type=1, SrcVersion="1.0.0")
+    job = by_group(api, fw, group(f'product_key = "{f.pk}"'))
+    f.devices[0].inform("0.9.0")
+    looked_at(stack, fw)
+    assert api.tasks(job) == []
+    f.devices[0].inform("1.0.0")
+    assert f.devices[0].wait_push()["data"]["isDiff"] == 1
 
 
 # ---- the end ----
