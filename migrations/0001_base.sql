@@ -421,11 +421,11 @@ select t.job_id, t.seq, t.device_id, t.src_version, t.progress, t.created_ms,
        case when o.no is null then t.state else 7 end as state,
        case when o.no is null then t.task_desc else o.reason end as task_desc,
        case when o.no is null then t.modified_ms else o.at_ms end as modified_ms,
-       t.order_no, t.retries, t.pushes, t.retry_ms, t.timeout_ms
+       t.order_no, t.retries, t.pushes, t.retry_ms, t.timeout_ms, t.state as row_state, o.why as order_why
 from task t
 join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
 left join lateral (
-	select o.no, o.reason, o.at_ms from job_order o
+	select o.no, o.reason, o.why, o.at_ms from job_order o
 	where o.job_id = t.job_id and o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1
 	order by o.no limit 1
 ) o on t.order_no < r.order_no;

@@ -105,7 +105,7 @@ struct chunk {
 	const char **lose_reason;
 	int64_t *end_job, *end_seq, *end_device; /* tasks of others that end */
 	const char **end_reason, **end_key;
-	int64_t *end_from; /* their state; 0: a bulk order had ended them already, counted and logged there */
+	int64_t *end_from, *end_why; /* their state, and for the log what ended them */
 	int64_t *count_job, *count[3]; /* overwritten tasks by job: CONFIRM, QUEUED, NOTIFIED */
 };
 
@@ -141,7 +141,7 @@ static enum err chunk_lock(struct chunk *c, const int64_t **ret_jobs, size_t *re
 	return store_job_lock(c->db, jobs, n);
 }
 
-static void end_other(struct chunk *c, const struct rows *r, int i, const char *reason, int64_t from)
+static void end_other(struct chunk *c, const struct rows *r, int i, const char *reason, int64_t why)
 {
 	size_t n = c->n_end++;
 
@@ -150,7 +150,8 @@ static void end_other(struct chunk *c, const struct rows *r, int i, const char *
 	c->end_device[n] = row_int(r, i, C_making_conflicts_device_id);
 	c->end_key[n] = row_text(r, i, C_making_conflicts_key);
 	c->end_reason[n] = reason;
-	c->end_from[n] = from;
+	c->end_from[n] = row_int(r, i, C_making_conflicts_row_state);
+	c->end_why[n] = why;
 }
 
 static void count_overwritten(struct chunk *c, int64_t job, enum task_state from)
@@ -176,8 +177,9 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 	for (int i = first; i < last; i++) {
 		enum task_state s = (enum task_state)row_int(r, i, C_making_conflicts_other_state);
 
-		if (!task_state_unfinished(s)) { /* ended by a bulk order that is not written yet: write it first */
-			end_other(c, r, i, row_text(r, i, C_making_conflicts_other_desc), 0);
+		if (!task_state_unfinished(s)) { /* by a bulk order, which counted it: it is written here */
+			end_other(c, r, i, row_text(r, i, C_making_conflicts_other_desc),
+				  row_int(r, i, C_making_conflicts_order_why));
 			continue;
 		}
 		holder = row_int(r, i, C_making_conflicts_other_job);
@@ -200,7 +202,7 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 
 		if (!task_state_unfinished(s))
 			continue;
-		end_other(c, r, i, arena_printf(a, TASK_REASON_OVERWRITTEN, id), (int64_t)s);
+		end_other(c, r, i, arena_printf(a, TASK_REASON_OVERWRITTEN, id), WHY_OVERWRITTEN);
 		count_overwritten(c, row_int(r, i, C_making_conflicts_other_job), s);
 	}
 }
@@ -225,6 +227,7 @@ static enum err chunk_decide(struct chunk *c)
 	c->end_reason = ARENA_ARRAY(arena, n, const char *);
 	c->end_key = ARENA_ARRAY(arena, n, const char *);
 	c->end_from = ARENA_ARRAY(arena, n, int64_t);
+	c->end_why = ARENA_ARRAY(arena, n, int64_t);
 	c->count_job = ARENA_ARRAY(arena, n, int64_t);
 	for (size_t i = 0; i < ARRAY_LEN(c->count); i++)
 		c->count[i] = ARENA_ARRAY(arena, n, int64_t);
@@ -341,9 +344,8 @@ static enum err chunk_log(struct chunk *c, const char *canceled_reason)
 		LOG_ROW(c->m->job_id, c->gone_seq[i], c->gone_seq[i], first, TASK_CANCELED, WHY_DELETED,
 			TASK_REASON_DELETED);
 	for (size_t i = 0; i < c->n_end; i++)
-		if (c->end_from[i])
-			LOG_ROW(c->end_job[i], c->end_seq[i], c->end_seq[i], c->end_from[i], TASK_CANCELED,
-				WHY_OVERWRITTEN, c->end_reason[i]);
+		LOG_ROW(c->end_job[i], c->end_seq[i], c->end_seq[i], c->end_from[i], TASK_CANCELED, c->end_why[i],
+			c->end_reason[i]);
 #undef LOG_ROW
 	args_init(&a, c->db);
 	arg_int(&a, c->now);

@@ -138,9 +138,9 @@ order by no limit 1;
 
 -- name: making_conflicts
 -- in: bigint int int bool text
--- out: seq device_id key other_job other_seq other_state other_desc
+-- out: seq device_id key other_job other_seq other_state other_desc row_state order_why
 select t.seq, t.device_id, a.module as key, a.job_id as other_job, a.seq as other_seq, n.state as other_state,
-       n.task_desc as other_desc
+       n.task_desc as other_desc, n.row_state, n.order_why
 from task t
 join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
 join task_now n on n.job_id = a.job_id and n.seq = a.seq

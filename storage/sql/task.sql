@@ -89,11 +89,10 @@ select distinct job_id from active_task where device_id = $1::bigint order by jo
 -- out: 
 -- Cancels what device $1 has; a task that a bulk order has canceled already keeps that order's words.
 with mine as (
-	select a.job_id, a.seq, n.state, t.state as row_state, r.order_no,
+	select a.job_id, a.seq, n.state, n.row_state, coalesce(n.order_why, 13) as why, r.order_no,
 	       case when n.state = 7 then n.task_desc else $2::text end as task_desc,
 	       case when n.state = 7 then n.modified_ms else $3::bigint end as at_ms
 	from active_task a
-	join task t on t.job_id = a.job_id and t.seq = a.seq
 	join task_now n on n.job_id = a.job_id and n.seq = a.seq
 	join job_run r on r.job_id = a.job_id
 	where a.device_id = $1::bigint
@@ -105,7 +104,7 @@ with mine as (
 	delete from active_task a where a.device_id = $1
 ), logged as (
 	insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
-	select m.at_ms, m.job_id, m.seq, m.seq, m.row_state, 7, case when m.state = 7 then 10 else 13 end, m.task_desc
+	select m.at_ms, m.job_id, m.seq, m.seq, m.row_state, 7, m.why, m.task_desc
 	from mine m
 ), lost as (
 	select job_id, count(*) filter (where state = 1) as c, count(*) filter (where state = 2) as q,
