@@ -473,9 +473,11 @@ def test_defaults_are_echoed(w):
 def test_verification_rules(api):
     w = World(api)  # devices that no other job holds: the verification stays open
     fw = api.firmware(w.pk, "5.0.0", NeedToVerify=True)
+    # a device that is busy with no other job, so that the verification stays in progress
+    names = [api.devices(w.pk, 1)[0]["DeviceName"]]
 
     def params(**more):
-        return {"FirmwareId": fw.id, "ProductKey": w.pk, "TargetDeviceName": w.names[:1], **more}
+        return {"FirmwareId": fw.id, "ProductKey": w.pk, "TargetDeviceName": names, **more}
 
     def refused(code, **more):
         api.refused("CreateOTAVerifyJob", code, params(**more))
@@ -486,14 +488,14 @@ def test_verification_rules(api):
     refused(F + "FirmwareNotFound", FirmwareId="x")
     refused("iot.prod.NotExistedProduct", ProductKey="a1nothere00")
     refused(F + "ParameterSizeExceedMax", TargetDeviceName=[f"name{i}" for i in range(11)])
-    refused(FORMAT, TargetDeviceName=[w.names[0]] * 2)
+    refused(FORMAT, TargetDeviceName=names * 2)
     refused("iot.device.NotExistedDevice", TargetDeviceName=["nobody"])
     refused(F + "InvalidTimeoutSetting", TimeoutInMinutes=0)
     refused(FORMAT, Tag=tags(("!", "v")))
     api.refused("CreateOTAVerifyJob", F + "VerifyFirmwareFailed",
-                {"FirmwareId": w.fw.id, "ProductKey": w.pk, "TargetDeviceName": w.names[:1]})
+                {"FirmwareId": w.fw.id, "ProductKey": w.pk, "TargetDeviceName": names})
     # the vendor's sample spells it TargetDeviceNames
-    job = api.must("CreateOTAVerifyJob", params(TargetDeviceName=None, TargetDeviceNames=w.names[:1],
+    job = api.must("CreateOTAVerifyJob", params(TargetDeviceName=None, TargetDeviceNames=names,
                                                 TimeoutInMinutes=60))["Data"]["JobId"]
     info = api.job_info(job)
     assert (info["JobType"], info["TargetSelection"], info["TimeoutInMinutes"]) == ("VERIFY_FIRMWARE", "SPECIFIC", 60)
