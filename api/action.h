@@ -53,6 +53,8 @@ struct action {
 	enum effect effect;
 	enum role role;         /* least role: READS viewer, WRITES operator, deletions admin (rules.md §7) */
 	int qps;                /* documented calls per second and account (api.md §3, §8) */
+	bool (*is_deep)(const void *in); /* NULL, or: does this call page so deep that deep_qps holds? */
+	int deep_qps;
 	const char *methods;    /* as documented, "GET POST"; both are accepted everywhere */
 	const char *doc;
 	const struct field *in, *out; /* `out` without RequestId, Success, Code, ErrorMessage: those come by themselves */

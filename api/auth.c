@@ -120,23 +120,25 @@ static enum role role_of(const char *name)
 	return name && strcmp(name, "operator") == 0 ? ROLE_OPERATOR : ROLE_VIEWER;
 }
 
+enum err auth_quota(const struct auth *auth, struct call *c, const char *what, int documented)
+{
+	int64_t limit = quota_limit(c->config->quota, c->action->name, documented);
+
+	if (!quota_take(auth->quota, c->account_id, what, limit, clock_boot_us()))
+		return fail_param(c->error, ERR_THROTTLED, NULL);
+	return OK;
+}
+
 enum err authenticate(const struct auth *auth, struct request *rq, struct call *c, struct caller *ret)
 {
-	const char *name;
-	int64_t limit;
-
 	TRY(find_action(rq, &ret->params, c));
 	TRY(credentials_read(rq, &ret->params, c->error, &ret->credentials));
 	c->key_id = ret->credentials.key_id;
 	TRY(verify(auth, rq, c, ret));
-	name = c->action->name;
 	c->account_id = ret->key.account_id;
 	c->instance_id = ret->key.instance_id;
 	c->role = role_of(ret->key.role);
 	if (c->role < c->action->role)
 		return fail_param(c->error, ERR_FORBIDDEN, NULL);
-	limit = quota_limit(c->config->quota, name, c->action->qps);
-	if (!quota_take(auth->quota, c->account_id, name, limit, clock_boot_us()))
-		return fail_param(c->error, ERR_THROTTLED, NULL);
-	return OK;
+	return auth_quota(auth, c, c->action->name, c->action->qps);
 }

@@ -31,4 +31,8 @@ enum format auth_format(const struct request *rq, const struct params *p);
  * c->action, account_id, instance_id (the default one), key_id and role. Works outside a transaction. */
 enum err authenticate(const struct auth *auth, struct request *rq, struct call *c, struct caller *ret) MUST_USE;
 
+/* One more quota for a part of an action's calls, e.g. deep pages: `what` names it, the action's own configured limit
+ * holds for it too. ERR_THROTTLED. */
+enum err auth_quota(const struct auth *auth, struct call *c, const char *what, int documented) MUST_USE;
+
 #endif

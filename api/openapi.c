@@ -264,6 +264,8 @@ static void put_operation(struct json_out *j, const struct action *a)
 	json_put_string(j, "x-ota-effect", a->effect == WRITES ? "writes" : "reads");
 	json_put_string(j, "x-ota-role", roles[a->role]);
 	json_put_int(j, "x-ota-qps", a->qps);
+	if (a->is_deep)
+		json_put_int(j, "x-ota-qps-deep", a->deep_qps);
 	put_parameters(j, a->in);
 	put_responses(j, a);
 	put_errors(j, a);

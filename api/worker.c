@@ -170,6 +170,9 @@ static enum err call_run(struct workers *all, struct request *rq, struct call *c
 	in = arena_alloc(c->arena, c->action->in_size + 1);
 	if (c->action->in)
 		TRY(fields_decode(c->action->in, who->params.v, who->params.n, in, c->error));
+	if (c->action->is_deep && c->action->is_deep(in))
+		TRY(auth_quota(&all->auth, c, arena_printf(c->arena, "%s, deep", c->action->name),
+			       c->action->deep_qps));
 	return run_transaction(c, who, in, ret_out);
 }
 

@@ -71,8 +71,9 @@ create table product (
 	category_key text,
 	validate_type smallint not null default 1,
 	created_ms  bigint not null,
-	unique (account_id, name)
+	deleted_ms  bigint               -- what is left of its jobs stays readable
 );
+create unique index product_name on product (account_id, name) where deleted_ms is null;
 
 create table module (
 	id          bigint generated always as identity primary key,
@@ -98,6 +99,7 @@ create table device (
 	status_ms  bigint,               -- when it was last disabled or enabled; null: never
 	unique (product_id, name)
 );
+create index device_newest on device (product_id, id);
 create index device_by_apply on device (apply_id, id) where apply_id is not null;
 
 -- What a device says of itself. A version is written only when it differs from the stored one: prev_version

@@ -2,6 +2,7 @@
 #include "storage/apply.h"
 
 #include "storage/device.h"
+#include "storage/product.h"
 
 enum err store_apply_add(struct db *db, int64_t account_id, int64_t product_id, int64_t wanted, utc_ms now,
 			 int64_t *ret_id)
@@ -9,6 +10,7 @@ enum err store_apply_add(struct db *db, int64_t account_id, int64_t product_id, 
 	struct rows *r = NULL;
 	struct args a;
 
+	TRY(store_product_hold(db, product_id));
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_int(&a, product_id);

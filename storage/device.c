@@ -3,6 +3,7 @@
 
 #include "engine/base/parse.h"
 #include "engine/ids.h"
+#include "storage/product.h"
 
 #include <string.h>
 
@@ -18,6 +19,7 @@ enum err store_device_add(struct db *db, const struct seal_key *master, int64_t 
 	struct args a;
 	enum err e;
 
+	TRY(store_product_hold(db, product_id));
 	ret->name = in->name ? in->name : secret_new(arena, DEVICE_NAME_RANDOM_LEN);
 	ret->secret = secret_new(arena, DEVICE_SECRET_LEN);
 	sealed = secret_seal(arena, master, secret_aad_device(arena, product_key, ret->name), ret->secret);
@@ -49,6 +51,7 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 	struct rows *r = NULL;
 	struct args a;
 
+	TRY(store_product_hold(db, product_id));
 	for (size_t i = 0; i < n; i++) {
 		const char *aad = secret_aad_device(arena, product_key, in[i].name);
 		struct sealed s = secret_seal(arena, master, aad, in[i].secret);

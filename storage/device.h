@@ -26,7 +26,8 @@ struct device_made {
 	int64_t change_id; /* of credential_change */
 	const char *name, *secret;
 };
-/* ERR_DEVICE_NAME_EXISTS. In a read-write transaction. */
+/* ERR_DEVICE_NAME_EXISTS; ERR_PRODUCT_NOT_FOUND when the product was deleted meanwhile. In a read-write
+ * transaction. */
 enum err store_device_add(struct db *db, const struct seal_key *master, int64_t product_id,
 			  const char *product_key, const struct device_new *in, utc_ms now,
 			  struct device_made *ret) MUST_USE;

@@ -2,6 +2,7 @@
 #include "storage/firmware.h"
 
 #include "storage/job_end.h"
+#include "storage/product.h"
 
 #include <string.h>
 
@@ -70,6 +71,7 @@ enum err store_firmware_create(struct db *db, struct firmware *f)
 	struct rows *r;
 	struct args a;
 
+	TRY(store_product_hold(db, f->product_id));
 	args_init(&a, db);
 	arg_int(&a, f->account_id);
 	arg_int(&a, f->product_id);

@@ -114,9 +114,113 @@ enum err store_product_find(struct db *db, int64_t account_id, const char *produ
 		.net_type = row_text(r, 0, C_product_find_net_type),
 		.auth_type = row_text(r, 0, C_product_find_auth_type),
 		.id2 = row_bool(r, 0, C_product_find_id2),
+		.category_key = row_text(r, 0, C_product_find_category_key),
 		.validate_type = row_int(r, 0, C_product_find_validate_type),
 		.created_ms = row_int(r, 0, C_product_find_created_ms),
 	};
 	ret->secret.data = row_bytes(r, 0, C_product_find_secret, &ret->secret.len);
 	return OK;
+}
+
+/* Of an account's own; ERR_PRODUCT_NOT_FOUND when it was deleted since it was found. */
+static enum err lock_row(struct db *db, enum stmt how, int64_t id)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	e = db_one(db, how, &a, NULL);
+	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_PRODUCT_NOT_FOUND, NULL) : e;
+}
+
+enum err store_product_hold(struct db *db, int64_t id)
+{
+	return lock_row(db, S_product_hold, id);
+}
+
+enum err store_product_secret(struct db *db, const struct seal_key *master, const struct product *p,
+			      const char **ret)
+{
+	return secret_open(db_arena(db), db_error(db), master,
+			   secret_aad_product(db_arena(db), p->product_key), p->secret, ret);
+}
+
+enum err store_product_devices(struct db *db, int64_t id, int64_t *ret_n)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	TRY(db_one(db, S_product_devices, &a, &r));
+	*ret_n = row_int(r, 0, C_product_devices_n);
+	return OK;
+}
+
+enum err store_product_page(struct db *db, int64_t account_id, int64_t instance_id, const char *commodity,
+			    int64_t from, int64_t count, const struct product **ret, size_t *ret_n,
+			    int64_t *ret_total)
+{
+	struct product *p;
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_int(&a, instance_id);
+	arg_text(&a, commodity);
+	TRY(db_one(db, S_product_page_count, &a, &r));
+	*ret_total = row_int(r, 0, C_product_page_count_n);
+	arg_int(&a, from);
+	arg_int(&a, count);
+	TRY(db_run(db, S_product_page, &a, &r));
+	*ret_n = (size_t)rows_count(r);
+	p = ARENA_ARRAY(db_arena(db), *ret_n, struct product);
+	for (int i = 0; i < rows_count(r); i++)
+		p[i] = (struct product){
+			.product_key = row_text(r, i, C_product_page_product_key),
+			.name = row_text(r, i, C_product_page_name),
+			.description = row_text(r, i, C_product_page_description),
+			.auth_type = row_text(r, i, C_product_page_auth_type),
+			.node_type = row_int(r, i, C_product_page_node_type),
+			.data_format = row_int_or(r, i, C_product_page_data_format, -1),
+			.devices = row_int(r, i, C_product_page_devices),
+			.created_ms = row_int(r, i, C_product_page_created_ms),
+		};
+	*ret = p;
+	return OK;
+}
+
+enum err store_product_update(struct db *db, int64_t account_id, int64_t id, const char *name,
+			      const char *description)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	TRY(db_one(db, S_account_lock, &a, NULL));
+	args_init(&a, db);
+	arg_int(&a, id);
+	arg_text(&a, name);
+	arg_text(&a, description);
+	e = db_one(db, S_product_update, &a, NULL);
+	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_PRODUCT_NAME_EXISTS, NULL) : e;
+}
+
+enum err store_product_delete(struct db *db, int64_t id, utc_ms now)
+{
+	struct rows *r;
+	struct args a;
+
+	TRY(lock_row(db, S_product_lock, id));
+	args_init(&a, db);
+	arg_int(&a, id);
+	TRY(db_one(db, S_product_contents, &a, &r));
+	if (row_bool(r, 0, C_product_contents_devices) || row_bool(r, 0, C_product_contents_packages) ||
+	    row_bool(r, 0, C_product_contents_applies))
+		return fail_param(db_error(db), ERR_PRODUCT_DELETE, NULL);
+	arg_int(&a, now);
+	return db_run(db, S_product_delete, &a, NULL);
 }

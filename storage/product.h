@@ -22,10 +22,11 @@ struct product {
 	const char *protocol;	 /* or NULL */
 	const char *net_type, *auth_type;
 	bool id2;
-	const char *category_key; /* or NULL; store_product_find leaves it NULL */
+	const char *category_key; /* or NULL */
 	int64_t validate_type;	  /* 1, 2 */
 	utc_ms created_ms;
 	struct sealed secret; /* store_product_find only */
+	int64_t devices; /* store_product_page only, which leaves out what QueryProductList does not show */
 };
 
 /* Adds p (whose id and product_key it fills in) with this ProductSecret; NULL = a new one, *ret_secret says
@@ -36,5 +37,23 @@ enum err store_product_add(struct db *db, const struct seal_key *master, struct 
 /* ERR_PRODUCT_NOT_FOUND also for a product of another account. */
 enum err store_product_find(struct db *db, int64_t account_id, const char *product_key,
 			    struct product *ret) MUST_USE;
+/* The opened secret of a product that was found. */
+enum err store_product_secret(struct db *db, const struct seal_key *master, const struct product *p,
+			      const char **ret) MUST_USE;
+/* How many devices it has. */
+enum err store_product_devices(struct db *db, int64_t id, int64_t *ret_n) MUST_USE;
+/* Newest first. commodity NULL: any. from counts from 0. */
+enum err store_product_page(struct db *db, int64_t account_id, int64_t instance_id, const char *commodity,
+			    int64_t from, int64_t count, const struct product **ret, size_t *ret_n,
+			    int64_t *ret_total) MUST_USE;
+
+/* Keeps the product until the transaction ends: whoever puts something into it calls this first.
+ * ERR_PRODUCT_NOT_FOUND when it is deleted. */
+enum err store_product_hold(struct db *db, int64_t id) MUST_USE;
+/* description NULL: it stays. ERR_PRODUCT_NAME_EXISTS. */
+enum err store_product_update(struct db *db, int64_t account_id, int64_t id, const char *name,
+			      const char *description) MUST_USE;
+/* ERR_PRODUCT_DELETE while it has devices, packages, or devices on their way. */
+enum err store_product_delete(struct db *db, int64_t id, utc_ms now) MUST_USE;
 
 #endif

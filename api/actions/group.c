@@ -281,7 +281,7 @@ const struct field group_out[] = {
 	FIELD_END
 };
 static const struct field list_in[] = {
-	PAGE_IN_FIELDS(struct list_in, page, OPTIONAL, 200, "200"),
+	PAGE_IN_FIELDS(struct list_in, page, 200, "200"),
 	STR (struct list_in, name,     "GroupName",    "Only the group of exactly this name.", .flags = OPTIONAL),
 	STR (struct list_in, super_id, "SuperGroupId", "Only groups right below this one.", .flags = OPTIONAL),
 	STRS(struct list_in, types,    "GroupTypes",   "LINK_PLATFORM_DYNAMIC: the dynamic groups. Absent: the static ones.",

@@ -162,7 +162,7 @@ struct devices_out {
 /* clang-format off */
 static const struct field devices_in[] = {
 	GROUP_ID_FIELD(struct devices_in, at),
-	PAGE_IN_FIELDS(struct devices_in, page, OPTIONAL, 200, "200"),
+	PAGE_IN_FIELDS(struct devices_in, page, 200, "200"),
 	FIELD_END
 };
 static const struct field device_out[] = {

@@ -141,7 +141,7 @@ struct devices_out {
 static const struct field devices_in[] = {
 	INSTANCE_FIELD(struct devices_in, instance_id),
 	GROUP_ID_FIELD(struct devices_in, at),
-	PAGE_IN_FIELDS(struct devices_in, page, OPTIONAL, 200, "200"),
+	PAGE_IN_FIELDS(struct devices_in, page, 200, "200"),
 	STR (struct devices_in, token,       "NextToken",  "NextToken of the answer before: goes on behind it, whatever CurrentPage.",
 	     .flags = OPTIONAL),
 	STR (struct devices_in, product_key, "ProductKey", "Only devices of this product.", .flags = OPTIONAL),

@@ -197,7 +197,7 @@ static const struct field search_tag[] = {
 static const struct field search_in[] = {
 	OBJS(struct search_in, tags, "Tag", "The group has all of these tags; at most 10.", .flags = REQUIRED,
 	     .max_items = TAGS_ASKED_MAX, .of = search_tag, .of_size = sizeof(struct group_tag)),
-	PAGE_IN_FIELDS(struct search_in, page, OPTIONAL, 200, "200"),
+	PAGE_IN_FIELDS(struct search_in, page, 200, "200"),
 	FIELD_END
 };
 static const struct field search_group[] = {

@@ -13,6 +13,11 @@ int64_t page_size(const struct page_in *in)
 	return in->size.set ? in->size.v : PAGE_SIZE_DEFAULT;
 }
 
+bool page_is_deep(const struct page_in *in)
+{
+	return page_number(in) * page_size(in) >= PAGE_DEEP_ENTRIES;
+}
+
 int64_t page_from(const struct page_in *in)
 {
 	return (page_number(in) - 1) * page_size(in);

@@ -13,11 +13,14 @@ struct page_in {
 };
 /* Rows of a table whose struct `type` has the page in its member `at`; most: largest PageSize, also as text.
  */
-#define PAGE_IN_FIELDS(type, at, flag, most, most_text)                                               \
-	INT(type, at.page, "CurrentPage", "Page, from 1. Default: 1.", .flags = flag, .min = 1,       \
+#define PAGE_IN_ROWS(type, at, flag, most, most_text, page_default, size_default)                     \
+	INT(type, at.page, "CurrentPage", "Page, from 1." page_default, .flags = flag, .min = 1,      \
 	    .max = INT32_MAX, .err = ERR_PAGE_PARAMS),                                                \
-		INT(type, at.size, "PageSize", "Entries of a page, 1 to " most_text ". Default: 10.", \
+		INT(type, at.size, "PageSize", "Entries of a page, 1 to " most_text "." size_default, \
 		    .flags = flag, .min = 1, .max = most, .err = ERR_PAGE_PARAMS)
+#define PAGE_IN_FIELDS(type, at, most, most_text) \
+	PAGE_IN_ROWS(type, at, OPTIONAL, most, most_text, " Default: 1.", " Default: 10.")
+#define PAGE_IN_REQUIRED(type, at, most, most_text) PAGE_IN_ROWS(type, at, REQUIRED, most, most_text, "", "")
 
 struct page_out {
 	struct opt_int page, size, pages, total;
@@ -28,6 +31,11 @@ struct page_out {
 		INT(type, at.size, "PageSize", "Entries of a page.", .flags = OPTIONAL), \
 		INT(type, at.pages, "PageCount", "Pages in all.", .flags = OPTIONAL),    \
 		INT(type, at.total, "Total", "Entries in all.", .flags = OPTIONAL)
+
+/* Pages from here on have a quota of their own (api §1.11). */
+#define PAGE_DEEP_ENTRIES 100000
+#define PAGE_DEEP_QPS 2
+bool page_is_deep(const struct page_in *in);
 
 int64_t page_number(const struct page_in *in);
 int64_t page_size(const struct page_in *in);

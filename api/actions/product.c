@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CreateProduct (api §8.1). */
 #include "storage/product.h"
-#include "api/action.h"
+#include "api/actions/product_in.h"
 #include "engine/text.h"
 
 #include <string.h>
-
-#define DESCRIPTION_MAX 100
 
 struct create_in {
 	const char *name, *commodity, *description, *protocol, *net_type, *auth_type, *category_key;
@@ -16,10 +14,7 @@ struct create_in {
 };
 
 static const struct field create_in[] = {
-	STR(struct create_in, name, "ProductName",
-	    "4 to 30 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores; unique "
-	    "per account.",
-	    .flags = REQUIRED),
+	PRODUCT_NAME_FIELD(struct create_in, name),
 	INT(struct create_in, node_type, "NodeType", "0 device, 1 gateway.", .flags = REQUIRED,
 	    .one_of = "0 1", .err = ERR_NODE_TYPE),
 	STR(struct create_in, commodity, "AliyunCommodityCode", "iothub (default) or iothub_senior.",
@@ -28,7 +23,7 @@ static const struct field create_in[] = {
 	    "0 transparent, 1 Alink JSON; must be given with AliyunCommodityCode = iothub_senior.",
 	    .one_of = "0 1"),
 	STR(struct create_in, description, "Description", "At most 100 characters.",
-	    .max_chars = DESCRIPTION_MAX, .err = ERR_PRODUCT_DESC),
+	    .max_chars = PRODUCT_DESC_MAX, .err = ERR_PRODUCT_DESC),
 	STR(struct create_in, protocol, "ProtocolType", "How devices behind a gateway speak to it.",
 	    .one_of = "modbus opc-ua customize ble zigbee"),
 	STR(struct create_in, net_type, "NetType", "How devices reach the network; default WIFI.",

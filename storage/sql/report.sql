@@ -6,7 +6,7 @@
 select a.name, a.created_ms,
        (select count(*) from instance i where i.account_id = a.id) as n_instances,
        (select count(*) from access_key k where k.account_id = a.id and not k.disabled) as n_keys,
-       (select count(*) from product p where p.account_id = a.id) as n_products
+       (select count(*) from product p where p.account_id = a.id and p.deleted_ms is null) as n_products
 from account a order by a.name;
 
 -- name: report_instances

@@ -7,6 +7,7 @@
            announces error-level log lines that a test provokes; advance(seconds) moves the server's clock. Quotas and
            the limit of products are lifted, so tests about them start_otad(quota="...").
   api      session: a Client (client.py) with an admin key
+  stranger session: the same of another account
   device   function: device(row, connect=True, **options) -> MqttDevice, disconnected after the test
   fleet    function: fleet(n, version=None, online=True) -> Fleet(pk, rows, devices), the devices reported
            `version` and the server knows it
@@ -323,6 +324,14 @@ def tls_stack():
 @pytest.fixture(scope="session")
 def api(stack):
     return Client(stack.endpoint, stack.ak, stack.sk)
+
+
+@pytest.fixture(scope="session")
+def stranger(stack):
+    stack.otactl("account", "create", "stranger")
+    out = stack.otactl("key", "create", "--account", "stranger", "--name", "t", "--role", "admin").stdout
+    ak, sk = (re.search(rf"{word}=(\S+)", out).group(1) for word in ("AccessKeyId", "AccessKeySecret"))
+    return Client(stack.endpoint, ak, sk)
 
 
 @pytest.fixture

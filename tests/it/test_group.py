@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from client import Client, wait_until
+from client import wait_until
 
 NO_GROUP = "HtMLECKbdJQLx7P2"  # by its shape
 
@@ -18,16 +18,6 @@ def name(prefix="g"):
 @pytest.fixture(scope="module")
 def pk(api):
     return api.product()
-
-
-@pytest.fixture(scope="module")
-def stranger(stack):
-    """An admin of another account."""
-    account = name("acc")
-    stack.otactl("account", "create", account)
-    out = stack.otactl("key", "create", "--account", account, "--name", "t", "--role", "admin").stdout
-    ak, sk = (re.search(rf"{word}=(\S+)", out).group(1) for word in ("AccessKeyId", "AccessKeySecret"))
-    return Client(stack.endpoint, ak, sk)
 
 
 @pytest.fixture(scope="module")
