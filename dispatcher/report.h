@@ -8,7 +8,7 @@
 
 /* Larger payloads are nonsense. */
 #define REPORT_BYTES_MAX ((size_t)64 * 1024)
-/* Largest block that a device may ask for. */
+/* Largest block that a device gets. */
 #define REPORT_BLOCK_MAX 262144
 
 struct report {

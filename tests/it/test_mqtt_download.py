@@ -24,11 +24,15 @@ class Blocks:
 
     def ask(self, offset, size=5120, stream=None):
         """-> (the JSON, the block). The comma after fileId is what the SDK sends."""
+        return self.send(
+            '{"id":"$","version":"1.0","params":{"fileToken":"default","fileInfo":{"streamId":%d,"fileId":%d,},'
+            '"fileBlock":{"size":%d,"offset":%d}}}' % (stream or self.stream, self.file, size, offset))
+
+    def send(self, text):
+        """The same for any text; $: its number."""
         d = self.device
         number = str(next(d.ids))
-        d.publish(d.sys_topic("thing/file/download"),
-                  '{"id":"%s","version":"1.0","params":{"fileToken":"default","fileInfo":{"streamId":%d,"fileId":%d,},'
-                  '"fileBlock":{"size":%d,"offset":%d}}}' % (number, stream or self.stream, self.file, size, offset), 0)
+        d.publish(d.sys_topic("thing/file/download"), text.replace("$", number), 0)
 
         def found():
             for m in d.others:
