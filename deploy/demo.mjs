@@ -95,7 +95,7 @@ function startDevices(productKey, rows) {
   const csv = path.join(dir, 'devices.csv');
   fs.writeFileSync(csv, rows.map((r) => `${productKey},${r.deviceName},${r.deviceSecret}\n`).join(''), { mode: 0o600 });
   sim = spawn(path.join(env.OTA_BIN, 'otasim'), ['--broker', env.OTA_BROKER, ...(env.OTA_CA ? ['--ca', env.OTA_CA] : []), '--devices', csv,
-    '--version', '1.0.0', '--profile', 'c-link-3.2,c-link-4,node,paho', '--any-port', '--connect-rate', '200',
+    '--version', '1.0.0', '--profile', 'c-link-3.2:40,c-link-4:40,node:15,paho:5', '--any-port', '--connect-rate', '200',
     '--offline', String(OFFLINE_PERCENT), '--offline-until', String(OFFLINE_UNTIL_S),
     '--fail-rate', String(FAIL_PERCENT), '--fail-kinds=-1,-2,-4,version', '--delay', '1000', '--duplicates', '5',
     '--duration', '600', '--push-log', path.join(dir, 'pushes.log'), '--report', path.join(dir, 'otasim.json')],

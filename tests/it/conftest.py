@@ -385,7 +385,7 @@ def simulate(stack, tmp_path):
         report, log = tmp_path / f"report{len(started)}.json", tmp_path / f"push{len(started)}.log"
         tls = ["--ca", on.ca] if on.ca else []
         sim = subprocess.Popen([on.bin / "otasim", "--broker", on.broker, *tls, "--devices", csv, "--report", report,
-                                "--push-log", log, "--duration", "240", *options], env=on.env,
+                                "--push-log", log, "--duration", "900", *options], env=on.env,
                                stderr=subprocess.PIPE, text=True)
         started.append(sim)
 

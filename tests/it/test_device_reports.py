@@ -77,7 +77,8 @@ def test_sdk_start_does_nothing_to_a_task_in_any_state(stack, api, fleet, device
     d.wait_push()
     for status in ("NOTIFIED", "IN_PROGRESS"):
         d.disconnect()
-        d.connect(subscribe=False, clean=False, timestamp="2524608000000", upper=True, extra=("_v=sdk-c-3.2.0", "_ss=1"))
+        d.connect(subscribe=False, clean=False, timestamp="2524608000000", upper=True,
+                  extra=("_v=sdk-c-3.2.0", "_ss=1"))
         d.publish(d.topic("inform"), '{"id":"1","params":{"version":"%s"}}' % PLACEHOLDER)
         for kind in ("request", "upgrade"):
             d.subscribe(d.topic(kind))

@@ -124,7 +124,10 @@ class Files:
             with connection:
                 head = b""
                 while not head.endswith(b"\r\n\r\n"):
-                    head += connection.recv(4096)
+                    got = connection.recv(4096)
+                    if not got:
+                        return
+                    head += got
                 self.heads.put(head.decode())
                 found = re.search(r"Range: bytes=(\d+)-", head.decode())
                 answer = self.answers.pop(0) if self.answers else whole
@@ -543,12 +546,14 @@ def test_mix_is_exact(tmp_path):
     csv.write_text("".join(f"{PK},d{i},{SECRET}\n" for i in range(100)))
     ids = []
     with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        listener.settimeout(30)
         sim = subprocess.Popen([build_dir() / "bin/otasim", "--broker", f"127.0.0.1:{listener.getsockname()[1]}",
                                 "--devices", csv, "--profile", "c-link-3.2:40,c-link-4:40,node:15,paho:5",
                                 "--connect-rate", "1000", "--duration", "60"])
         try:
             connections = [listener.accept()[0] for _ in range(100)]
             for c in connections:
+                c.settimeout(30)
                 ids.append(c.recv(4096).decode("latin-1"))
                 c.close()
         finally:

@@ -30,7 +30,7 @@ def test_takeover(api, fleet, device, ids):
     old.connect(cid=ids[0], subscribe=False)
     wait_status(api, [old], "ONLINE")
     new.connect(cid=ids[1], subscribe=False)
-    old.wait_closed()
+    old.wait_closed(20)
     stays(lambda: status(api, new) == "ONLINE", 1)
     api.job(api.firmware(f.pk))
     new.wait_push()
@@ -104,7 +104,7 @@ def test_broker_restarts(stack, api, fleet):
     for again in range(3):
         stack.kill("broker")
         for d in f.devices:
-            d.wait_closed()
+            d.wait_closed(20)
         stack.start("broker")
         for d in back:
             d.connect()
