@@ -439,6 +439,17 @@ language sql immutable as $$
 	            when online then 'ONLINE' else 'OFFLINE' end
 $$;
 
+-- A device with all that the API shows of it.
+create view device_shown as
+select d.id, d.product_id, p.account_id, p.instance_id, p.product_key, p.name as product_name, p.category_key, p.node_type,
+       d.name, d.nickname, d.secret, d.created_ms, coalesce(d.modified_ms, d.created_ms) as modified_ms, m.version,
+       device_status(d.disabled, s.active_ms, s.online) as status, s.ip, s.active_ms, s.online_ms, s.online,
+       greatest(s.changed_ms, d.status_ms) as changed_ms
+from device d
+join product p on p.id = d.product_id
+left join device_module m on m.device_id = d.id and m.module = 'default'
+left join device_session s on s.device_id = d.id;
+
 -- Which devices are in which group: the members of static groups, and of dynamic ones whatever matches now. Ask it
 -- with group_id, device_id or both given. The status is that of device_session, so it follows the broker's word by a
 -- tick.

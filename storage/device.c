@@ -77,8 +77,7 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 	return OK;
 }
 
-/* The key of the device that an IotId names; 0 when it has the shape of one but is none of ours. */
-static enum err parse_iot_id(struct error *e, const char *iot_id, int64_t *ret_id)
+enum err store_device_key(struct error *e, const char *iot_id, int64_t *ret_id)
 {
 	size_t len = strlen(iot_id);
 
@@ -99,7 +98,7 @@ enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id
 	enum err e;
 
 	if (iot_id)
-		TRY(parse_iot_id(db_error(db), iot_id, &id));
+		TRY(store_device_key(db_error(db), iot_id, &id));
 	else if (!product_key)
 		return fail_param(db_error(db), ERR_NULL_PRODUCT_KEY, NULL);
 	else if (!name)
@@ -122,48 +121,6 @@ enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id
 	ret->product_key = row_text(r, 0, C_device_find_id_product_key);
 	ret->name = row_text(r, 0, C_device_find_id_name);
 	return OK;
-}
-
-enum err store_device_detail(struct db *db, const struct seal_key *master, const struct device_ref *d,
-			     struct device_detail *ret)
-{
-	struct arena *arena = db_arena(db);
-	struct sealed sealed = { 0 };
-	struct rows *r = NULL;
-	struct args a;
-	enum err e;
-
-	args_init(&a, db);
-	arg_int(&a, d->id);
-	e = db_one(db, S_device_detail, &a, &r);
-	if (e == ERR_NOT_FOUND) /* deleted since it was found */
-		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
-	TRY(e);
-	*ret = (struct device_detail){
-		.product_name = row_text(r, 0, C_device_detail_product_name),
-		.node_type = row_int(r, 0, C_device_detail_node_type),
-		.nickname = row_text(r, 0, C_device_detail_nickname),
-		.version = row_text(r, 0, C_device_detail_version),
-		.ip = row_text(r, 0, C_device_detail_ip),
-		.disabled = row_bool(r, 0, C_device_detail_disabled),
-		.online = row_bool(r, 0, C_device_detail_online),
-		.created_ms = row_int(r, 0, C_device_detail_created_ms),
-		.active_ms = row_int(r, 0, C_device_detail_active_ms),
-		.online_ms = row_int(r, 0, C_device_detail_online_ms),
-		.changed_ms = row_int(r, 0, C_device_detail_changed_ms),
-	};
-	sealed.data = row_bytes(r, 0, C_device_detail_secret, &sealed.len);
-	return secret_open(arena, db_error(db), master, secret_aad_device(arena, d->product_key, d->name),
-			   sealed, &ret->secret);
-}
-
-const char *device_status(const struct device_detail *d)
-{
-	if (d->disabled)
-		return "DISABLE";
-	if (d->active_ms == 0)
-		return "UNACTIVE";
-	return d->online ? "ONLINE" : "OFFLINE";
 }
 
 enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64_t *ret_change_id)
@@ -196,6 +153,23 @@ enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, u
 	TRY(db_run(db, S_device_set_disabled, &a, &r));
 	*ret_change_id = rows_count(r) > 0 ? row_int(r, 0, C_device_set_disabled_change_id) : 0;
 	return OK;
+}
+
+enum err store_device_nicknames(struct db *db, const struct device_nickname *list, size_t n, utc_ms now)
+{
+	int64_t *ids = ARENA_ARRAY(db_arena(db), n, int64_t);
+	const char **nicknames = ARENA_ARRAY(db_arena(db), n, const char *);
+	struct args a;
+
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = list[i].device_id;
+		nicknames[i] = list[i].nickname;
+	}
+	args_init(&a, db);
+	arg_ints(&a, ids, n);
+	arg_texts(&a, nicknames, n);
+	arg_int(&a, now);
+	return db_run(db, S_device_nicknames, &a, NULL);
 }
 
 enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n, int64_t *ret_left)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices: registered one by one, in batches or by import; found by IotId or by ProductKey and DeviceName;
- * deleted. Whatever changes who may log in writes a row of credential_change in the same transaction; the row
- * disappears when the broker has acknowledged the change. Strings live in the unit's arena. */
+ * changed; deleted. What is shown of them: storage/device_view.h. Whatever changes who may log in writes a
+ * row of credential_change in the same transaction; the row disappears when the broker has acknowledged the
+ * change. Strings live in the unit's arena. */
 #ifndef STORAGE_DEVICE_H
 #define STORAGE_DEVICE_H
 
@@ -44,27 +45,12 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 			   const char *product_key, const struct device_import *in, size_t n,
 			   int64_t apply_id, utc_ms now, int64_t *ret_added) MUST_USE;
 
+/* The key that an IotId names; 0 when it has the shape of one but is none of ours. ERR_IOT_ID. */
+enum err store_device_key(struct error *e, const char *iot_id, int64_t *ret_id) MUST_USE;
 /* By IotId alone, or by ProductKey and DeviceName; iot_id wins (api §8). ERR_NULL_PRODUCT_KEY,
  * ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND; a device of another account is not found. */
 enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id, const char *product_key,
 			   const char *name, struct device_ref *ret) MUST_USE;
-
-struct device_detail {
-	const char *product_name;
-	int64_t node_type;
-	const char *nickname; /* or NULL */
-	const char *secret;   /* opened */
-	const char *version;  /* of the default module; NULL: never reported */
-	const char *ip;	      /* of the last connection, or NULL */
-	bool disabled, online;
-	utc_ms created_ms;
-	utc_ms active_ms, online_ms; /* 0: has never connected */
-	utc_ms changed_ms; /* last change of the status; 0: none since it was registered */
-};
-enum err store_device_detail(struct db *db, const struct seal_key *master, const struct device_ref *d,
-			     struct device_detail *ret) MUST_USE;
-/* ONLINE, OFFLINE, UNACTIVE or DISABLE (api §8). */
-const char *device_status(const struct device_detail *d);
 
 /* ERR_DEVICE_NOT_FOUND when it is gone already. The caller has cancelled its tasks before
  * (store_task_cancel_of_device). */
@@ -73,6 +59,14 @@ enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64
  * changed. */
 enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, utc_ms now,
 			      int64_t *ret_change_id) MUST_USE;
+
+struct device_nickname {
+	int64_t device_id;
+	const char *nickname; /* NULL: none from now on */
+};
+/* Of a device that is named twice the last one counts. */
+enum err store_device_nicknames(struct db *db, const struct device_nickname *list, size_t n,
+				utc_ms now) MUST_USE;
 
 /* How many of these changes the broker has not acknowledged yet. */
 enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n,

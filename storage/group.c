@@ -159,15 +159,19 @@ enum err store_group_delete(struct db *db, int64_t account_id, int64_t id, utc_m
 	return db_run(db, S_group_delete, &a, NULL);
 }
 
-enum err store_group_counts(struct db *db, int64_t id, struct group_counts *ret)
+enum err store_group_counts(struct db *db, int64_t id, int64_t product_id, struct device_counts *ret)
 {
 	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, id);
+	if (product_id)
+		arg_int(&a, product_id);
+	else
+		arg_null(&a);
 	TRY(db_one(db, S_group_counts, &a, &r));
-	*ret = (struct group_counts){
+	*ret = (struct device_counts){
 		.devices = row_int(r, 0, C_group_counts_devices),
 		.active = row_int(r, 0, C_group_counts_active),
 		.online = row_int(r, 0, C_group_counts_online),

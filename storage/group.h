@@ -13,7 +13,7 @@
 #define STORAGE_GROUP_H
 
 #include "engine/groupquery.h"
-#include "storage/db.h"
+#include "storage/device_view.h"
 
 #define GROUP_STATIC "LINK_PLATFORM"
 #define GROUP_DYNAMIC "LINK_PLATFORM_DYNAMIC"
@@ -40,7 +40,7 @@ struct group {
  * transaction. */
 enum err store_group_add(struct db *db, int64_t account_id, int64_t instance_id, struct group *g,
 			 const struct group_query *q, int64_t limit) MUST_USE;
-/* ERR_GROUP_NOT_FOUND, also for a group of another account or another kind. */
+/* kind NULL: any. ERR_GROUP_NOT_FOUND, also for a group of another account or another kind. */
 enum err store_group_find(struct db *db, int64_t account_id, const char *group_id, const char *kind,
 			  struct group *ret) MUST_USE;
 /* The group above; ret->id is 0 when there is none. */
@@ -49,10 +49,9 @@ enum err store_group_describe(struct db *db, int64_t id, const char *description
 /* ERR_GROUP_HAS_SUBGROUPS; ERR_GROUP_DELETE while a job that has not ended uses it. */
 enum err store_group_delete(struct db *db, int64_t account_id, int64_t id, utc_ms now) MUST_USE;
 
-struct group_counts {
-	int64_t devices, active, online;
-};
-enum err store_group_counts(struct db *db, int64_t id, struct group_counts *ret) MUST_USE;
+/* Devices of the group; product_id 0: of any product. */
+enum err store_group_counts(struct db *db, int64_t id, int64_t product_id,
+			    struct device_counts *ret) MUST_USE;
 /* Newest first. name NULL: any; parent_id 0: wherever. from counts from 0. */
 enum err store_group_page(struct db *db, int64_t account_id, int64_t instance_id, const char *kind,
 			  const char *name, int64_t parent_id, int64_t from, int64_t count,

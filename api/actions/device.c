@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One device at a time: RegisterDevice, QueryDeviceDetail, DeleteDevice, DisableThing, EnableThing (api
- * §8.6, 8.9, 8.12, 8.16). */
+/* RegisterDevice, DeleteDevice, DisableThing, EnableThing, BatchUpdateDeviceNickname (api
+ * §8.6, 8.12, 8.16, 8.19). */
 #include "api/actions/device_in.h"
 #include "api/actions/show.h"
 #include "api/credential_wait.h"
@@ -127,97 +127,6 @@ const struct action action_RegisterDevice = {
 	.fails = register_fails,
 };
 
-/* ---- QueryDeviceDetail --------------------------------------------------------------------------------- */
-
-struct detail_data {
-	const char *iot_id, *product_key, *product_name, *name, *nickname, *secret, *status, *version,
-		*region, *ip;
-	const char *gmt_create, *gmt_active, *gmt_online, *utc_create, *utc_active, *utc_online;
-	const char *gmt_changed, *utc_changed;
-	struct opt_int node_type;
-	struct opt_bool owner;
-};
-
-static const struct field detail_data[] = {
-	STR(struct detail_data, iot_id, "IotId", "Unique id.", .flags = OPTIONAL),
-	STR(struct detail_data, product_key, "ProductKey", "Product of the device.", .flags = OPTIONAL),
-	STR(struct detail_data, product_name, "ProductName", "Name of the product.", .flags = OPTIONAL),
-	STR(struct detail_data, name, "DeviceName", "Name in the product.", .flags = OPTIONAL),
-	STR(struct detail_data, nickname, "Nickname", "As given when it was registered.", .flags = OPTIONAL),
-	STR(struct detail_data, secret, "DeviceSecret", "What the device logs in with.", .flags = OPTIONAL),
-	STR(struct detail_data, status, "Status", "ONLINE, OFFLINE, UNACTIVE (never connected) or DISABLE.",
-	    .flags = OPTIONAL),
-	STR(struct detail_data, version, "FirmwareVersion",
-	    "Version of the default module, once it was reported.", .flags = OPTIONAL),
-	INT(struct detail_data, node_type, "NodeType", "0 device, 1 gateway.", .flags = OPTIONAL),
-	STR(struct detail_data, region, "Region", "As configured.", .flags = OPTIONAL),
-	STR(struct detail_data, ip, "IpAddress", "Of the last connection.", .flags = OPTIONAL),
-	BOOL(struct detail_data, owner, "Owner", "Always true.", .flags = OPTIONAL),
-	STR(struct detail_data, gmt_create, "GmtCreate", "Registration, China time.", .flags = OPTIONAL),
-	STR(struct detail_data, utc_create, "UtcCreate", "Registration.", .flags = OPTIONAL),
-	STR(struct detail_data, gmt_active, "GmtActive", "First connection, China time.", .flags = OPTIONAL),
-	STR(struct detail_data, utc_active, "UtcActive", "First connection.", .flags = OPTIONAL),
-	STR(struct detail_data, gmt_online, "GmtOnline", "Last connection, China time.", .flags = OPTIONAL),
-	STR(struct detail_data, utc_online, "UtcOnline", "Last connection.", .flags = OPTIONAL),
-	STR(struct detail_data, gmt_changed, "GmtTimestamp", "Last change of the status, China time.",
-	    .flags = OPTIONAL),
-	STR(struct detail_data, utc_changed, "UtcTimestamp", "Last change of the status.", .flags = OPTIONAL),
-	FIELD_END
-};
-
-static const struct field detail_out[] = {
-	OBJ(struct data_out, data, "Data", "The device.", .of = detail_data), FIELD_END
-};
-
-static enum err detail_run(struct call *c, const void *in_, void *out_)
-{
-	const struct device_in *in = in_;
-	struct data_out *out = out_;
-	struct detail_data *data = ARENA_NEW(c->arena, struct detail_data);
-	struct device_detail d;
-	struct device_ref ref;
-
-	TRY(device_find(c, &in->at, &ref));
-	TRY(store_device_detail(c->db, c->env->master, &ref, &d));
-	data->iot_id = show_id(c->arena, ID_DEVICE, ref.id, 0);
-	data->product_key = ref.product_key;
-	data->product_name = d.product_name;
-	data->name = ref.name;
-	data->nickname = d.nickname;
-	data->secret = d.secret;
-	data->status = device_status(&d);
-	data->version = d.version;
-	data->node_type = show_int(d.node_type);
-	data->region = c->config->region;
-	data->ip = d.ip && *d.ip ? d.ip : NULL;
-	data->owner = show_bool(true);
-	data->gmt_create = show_local(c->arena, d.created_ms);
-	data->utc_create = show_utc(c->arena, d.created_ms);
-	data->gmt_active = show_local(c->arena, d.active_ms);
-	data->utc_active = show_utc(c->arena, d.active_ms);
-	data->gmt_online = show_local(c->arena, d.online_ms);
-	data->utc_online = show_utc(c->arena, d.online_ms);
-	data->gmt_changed = show_local(c->arena, d.changed_ms);
-	data->utc_changed = show_utc(c->arena, d.changed_ms);
-	out->data = data;
-	return OK;
-}
-
-const struct action action_QueryDeviceDetail = {
-	.name = "QueryDeviceDetail",
-	.effect = READS,
-	.role = ROLE_VIEWER,
-	.qps = 50,
-	.methods = "GET POST",
-	.doc = "Shows a device: secret, status, version, times.",
-	.in = device_in,
-	.out = detail_out,
-	.in_size = sizeof(struct device_in),
-	.out_size = sizeof(struct data_out),
-	.run = detail_run,
-	.fails = device_fails,
-};
-
 /* ---- DeleteDevice -------------------------------------------------------------------------------------- */
 
 struct nothing {
@@ -310,4 +219,63 @@ const struct action action_EnableThing = {
 	.out_size = sizeof(struct nothing),
 	.run = enable_run,
 	.fails = device_fails,
+};
+
+/* ---- BatchUpdateDeviceNickname ------------------------------------------------------------------------- */
+
+struct nickname_in {
+	struct device_address at;
+	const char *nickname;
+};
+struct nicknames_in {
+	struct obj_list devices; /* of struct nickname_in */
+};
+
+/* clang-format off */
+static const struct field nickname_in[] = {
+	DEVICE_ADDRESS_FIELDS(struct nickname_in, at),
+	STR(struct nickname_in, nickname, "Nickname",
+	    "4 to 64 wide (a Chinese character counts as 2): Chinese, letters, digits, underscores. Absent: none from now on.",
+	    .flags = OPTIONAL),
+	FIELD_END
+};
+static const struct field nicknames_in[] = {
+	OBJS(struct nicknames_in, devices, "DeviceNicknameInfo", "The devices and their new nicknames.", .flags = REQUIRED,
+	     .of = nickname_in, .of_size = sizeof(struct nickname_in)),
+	FIELD_END
+};
+static const enum err nicknames_fails[] = { ERR_DEVICE_NICKNAME, DEVICE_ADDRESS_FAILS, OK };
+/* clang-format on */
+
+static enum err nicknames_run(struct call *c, const void *in_, void *out UNUSED)
+{
+	const struct nicknames_in *in = in_;
+	const struct nickname_in *named = in->devices.v;
+	struct device_nickname *list = ARENA_ARRAY(c->arena, in->devices.n, struct device_nickname);
+	struct device_ref ref;
+
+	for (size_t i = 0; i < in->devices.n; i++)
+		if (named[i].nickname && !text_is_name(named[i].nickname, NICKNAME_MIN, NICKNAME_MAX))
+			return fail_param(c->error, ERR_DEVICE_NICKNAME, NULL);
+	for (size_t i = 0; i < in->devices.n; i++) {
+		TRY(device_find(c, &named[i].at, &ref));
+		list[i] = (struct device_nickname){ .device_id = ref.id, .nickname = named[i].nickname };
+	}
+	c->audit_target = arena_printf(c->arena, "%zu devices", in->devices.n);
+	return store_device_nicknames(c->db, list, in->devices.n, c->now);
+}
+
+const struct action action_BatchUpdateDeviceNickname = {
+	.name = "BatchUpdateDeviceNickname",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 10,
+	.methods = "GET POST",
+	.doc = "Gives devices other nicknames, or takes them away; all of the devices or none.",
+	.in = nicknames_in,
+	.out = no_out,
+	.in_size = sizeof(struct nicknames_in),
+	.out_size = sizeof(struct nothing),
+	.run = nicknames_run,
+	.fails = nicknames_fails,
 };

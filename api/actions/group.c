@@ -223,11 +223,11 @@ static enum err info_run(struct call *c, const void *in_, void *out_)
 	struct info_data *data = ARENA_NEW(c->arena, struct info_data);
 	const struct update_in *in = in_;
 	struct data_out *out = out_;
-	struct group_counts n;
+	struct device_counts n;
 	struct group g;
 
 	TRY(group_find(c, &in->at, &g));
-	TRY(store_group_counts(c->db, g.id, &n));
+	TRY(store_group_counts(c->db, g.id, 0, &n));
 	*data = (struct info_data){
 		.group_id = g.group_id,
 		.name = g.name,

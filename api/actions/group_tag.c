@@ -3,6 +3,7 @@
 #include "api/actions/group.h"
 #include "api/actions/page.h"
 #include "api/actions/show.h"
+#include "api/actions/tag_in.h"
 #include "engine/base/json.h"
 #include "engine/base/parse.h"
 #include "engine/text.h"
@@ -11,8 +12,7 @@
 
 #define KEY_MIN 2
 #define KEY_MAX 30
-#define VALUE_MAX 128 /* wide: a Chinese character counts as 2 */
-#define TAGS_ASKED_MAX 10
+#define VALUE_MAX 128	     /* wide: a Chinese character counts as 2 */
 #define TAG_STRING_MAX 65536 /* bytes: twice what 100 tags can need */
 
 /* ---- SetDeviceGroupTags -------------------------------------------------------------------------------- */
@@ -180,7 +180,7 @@ const struct action action_QueryDeviceGroupTagList = {
 /* ---- QueryDeviceGroupByTags ---------------------------------------------------------------------------- */
 
 struct search_in {
-	struct obj_list tags; /* of struct group_tag */
+	struct obj_list tags; /* of struct tag_asked */
 	struct page_in page;
 };
 struct search_out {
@@ -189,14 +189,8 @@ struct search_out {
 };
 
 /* clang-format off */
-static const struct field search_tag[] = {
-	STR(struct group_tag, key,   "TagKey",   "Key of a tag.", .flags = REQUIRED),
-	STR(struct group_tag, value, "TagValue", "Its value.", .flags = REQUIRED),
-	FIELD_END
-};
 static const struct field search_in[] = {
-	OBJS(struct search_in, tags, "Tag", "The group has all of these tags; at most 10.", .flags = REQUIRED,
-	     .max_items = TAGS_ASKED_MAX, .of = search_tag, .of_size = sizeof(struct group_tag)),
+	TAGS_ASKED_FIELD(struct search_in, tags, "The group has all of these tags; at most 10."),
 	PAGE_IN_FIELDS(struct search_in, page, 200, "200"),
 	FIELD_END
 };
@@ -216,13 +210,17 @@ static const struct field search_out[] = {
 static enum err search_run(struct call *c, const void *in_, void *out_)
 {
 	const struct search_in *in = in_;
+	const struct tag_asked *asked = in->tags.v;
+	struct group_tag *tags = ARENA_ARRAY(c->arena, in->tags.n, struct group_tag);
 	struct search_out *out = out_;
 	const struct group *g;
 	int64_t total;
 	size_t n;
 
-	TRY(store_groups_by_tags(c->db, c->account_id, c->instance_id, in->tags.v, in->tags.n,
-				 page_from(&in->page), page_size(&in->page), &g, &n, &total));
+	for (size_t i = 0; i < in->tags.n; i++)
+		tags[i] = (struct group_tag){ .key = asked[i].key, .value = asked[i].value };
+	TRY(store_groups_by_tags(c->db, c->account_id, c->instance_id, tags, in->tags.n, page_from(&in->page),
+				 page_size(&in->page), &g, &n, &total));
 	out->page = page_show(&in->page, total);
 	out->data = group_show(c->arena, g, n);
 	return OK;

@@ -67,6 +67,17 @@ const char *show_local(struct arena *a, utc_ms t)
 	return text;
 }
 
+const char *show_gmt_dashed(struct arena *a, utc_ms t)
+{
+	char *text;
+
+	if (t == 0)
+		return NULL;
+	text = arena_alloc(a, GMT_TEXT_LEN);
+	format_gmt_dashed(t, text);
+	return text;
+}
+
 struct opt_int show_int(int64_t v)
 {
 	return (struct opt_int){ .set = true, .v = v };

@@ -244,3 +244,15 @@ const struct json *json_at(const struct json *v, size_t i)
 {
 	return i < json_length(v) ? wrap(node(v)->u.array.values[i]) : NULL;
 }
+
+size_t json_members(const struct json *v)
+{
+	return YAJL_IS_OBJECT(node(v)) ? node(v)->u.object.len : 0;
+}
+
+const char *json_member(const struct json *v, size_t i, const struct json **ret_value)
+{
+	ensure(i < json_members(v));
+	*ret_value = wrap(node(v)->u.object.values[i]);
+	return node(v)->u.object.keys[i];
+}

@@ -40,5 +40,8 @@ bool json_is_array(const struct json *v);
 const char *json_scalar(struct arena *a, const struct json *v);
 size_t json_length(const struct json *v);
 const struct json *json_at(const struct json *v, size_t i);
+/* Members of an object, 0 when it is none; name and value of the i-th, in the order of the text. */
+size_t json_members(const struct json *v);
+const char *json_member(const struct json *v, size_t i, const struct json **ret_value);
 
 #endif

@@ -138,6 +138,21 @@ void format_utc_ms(utc_ms t, char out[UTC_TEXT_LEN])
 	out[UTC_TEXT_LEN - 1] = '\0';
 }
 
+void format_gmt_dashed(utc_ms t, char out[GMT_TEXT_LEN])
+{
+	static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" }; /* from 1970-01-01 on */
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	struct civil c = civil_of(t);
+	int64_t day = t / MS_PER_DAY - (t % MS_PER_DAY < 0);
+	char text[96];
+
+	(void)snprintf(text, sizeof text, "%s, %02d-%s-%04d %02d:%02d:%02d GMT", days[(day % 7 + 7) % 7], c.day,
+		       months[c.month - 1], c.year, c.hour, c.minute, c.second);
+	memcpy(out, text, GMT_TEXT_LEN - 1);
+	out[GMT_TEXT_LEN - 1] = '\0';
+}
+
 void format_utc_minute(utc_ms t, char out[UTC_TEXT_LEN])
 {
 	format_utc_ms(t, out);

@@ -24,6 +24,9 @@ void format_utc_minute(utc_ms t, char out[UTC_TEXT_LEN]);
 #define LOCAL_TEXT_LEN 20
 /* 2018-08-06 10:47:50, China local time, as the Gmt fields have it (api.md §2.5). */
 void format_gmt_local(utc_ms t, char out[LOCAL_TEXT_LEN]);
+#define GMT_TEXT_LEN 30
+/* Wed, 20-Feb-2019 02:16:09 GMT, as QueryDevice has it (api.md §2.5). */
+void format_gmt_dashed(utc_ms t, char out[GMT_TEXT_LEN]);
 
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t len);

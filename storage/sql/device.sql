@@ -55,17 +55,6 @@ select d.id, d.product_id, p.product_key, d.name
 from device d join product p on p.id = d.product_id
 where p.product_key = $2::text and p.account_id = $1::bigint and d.name = $3::text;
 
--- name: device_detail
--- in: bigint
--- out: nickname secret disabled created_ms product_name node_type version online ip active_ms online_ms changed_ms
-select d.nickname, d.secret, d.disabled, d.created_ms, p.name as product_name, p.node_type, m.version,
-	s.online, s.ip, s.active_ms, s.online_ms, greatest(s.changed_ms, d.status_ms) as changed_ms
-from device d
-join product p on p.id = d.product_id
-left join device_module m on m.device_id = d.id and m.module = 'default'
-left join device_session s on s.device_id = d.id
-where d.id = $1::bigint;
-
 -- name: device_delete
 -- in: bigint bigint
 -- out: change_id
@@ -96,6 +85,16 @@ with d as (
 insert into credential_change (product_key, device_name, device_id)
 select p.product_key, d.name, d.id from d join product p on p.id = d.product_id
 returning id as change_id;
+
+-- name: device_nicknames
+-- in: bigint[] text[] bigint
+-- out:
+update device d set nickname = u.nickname, modified_ms = $3::bigint
+from (
+	select distinct on (id) id, nickname
+	from unnest($1::bigint[], $2::text[]) with ordinality as w(id, nickname, n)
+	order by id, n desc) u
+where d.id = u.id and d.nickname is distinct from u.nickname;
 
 -- name: credential_changes_left
 -- in: bigint[]

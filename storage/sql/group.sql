@@ -34,7 +34,7 @@ returning id;
 -- out: id group_id kind name description expression parent_id created_ms
 select id, group_id, kind, name, description, expression, parent_id, created_ms
 from device_group
-where account_id = $1::bigint and group_id = $2::text and kind = $3::text and deleted_ms is null;
+where account_id = $1::bigint and group_id = $2::text and ($3::text is null or kind = $3) and deleted_ms is null;
 
 -- name: group_by_id
 -- in: bigint
@@ -65,11 +65,14 @@ with m as (
 update device_group set deleted_ms = $2::bigint where id = $1;
 
 -- name: group_counts
--- in: bigint
+-- in: bigint bigint
 -- out: devices active online
+-- Devices of group $1, or only those of product $2.
 select count(*) as devices, count(s.device_id) as active, count(*) filter (where s.online) as online
-from device_group_device v left join device_session s on s.device_id = v.device_id
-where v.group_id = $1::bigint;
+from device_group_device v
+join device d on d.id = v.device_id
+left join device_session s on s.device_id = v.device_id
+where v.group_id = $1::bigint and ($2::bigint is null or d.product_id = $2);
 
 -- name: group_page_count
 -- in: bigint bigint text text bigint

@@ -98,7 +98,7 @@ static void times(void)
 
 static void time_texts(void)
 {
-	char utc[UTC_TEXT_LEN], local[20];
+	char utc[UTC_TEXT_LEN], local[20], gmt[GMT_TEXT_LEN];
 
 	format_utc_ms(1572848539566, utc);
 	CHECK_STR(utc, "2019-11-04T06:22:19.566Z");
@@ -110,6 +110,14 @@ static void time_texts(void)
 	CHECK_STR(utc, "1969-12-31T23:59:59.999Z");
 	format_gmt_local(1577815200000, local); /* 18:00 UTC is the next day, and year, there */
 	CHECK_STR(local, "2020-01-01 02:00:00");
+	format_gmt_dashed(1550628969000, gmt);
+	CHECK_STR(gmt, "Wed, 20-Feb-2019 02:16:09 GMT");
+	format_gmt_dashed(0, gmt);
+	CHECK_STR(gmt, "Thu, 01-Jan-1970 00:00:00 GMT");
+	format_gmt_dashed(-1, gmt);
+	CHECK_STR(gmt, "Wed, 31-Dec-1969 23:59:59 GMT");
+	format_gmt_dashed(1772352000000, gmt);
+	CHECK_STR(gmt, "Sun, 01-Mar-2026 08:00:00 GMT");
 	for (utc_ms day = 0; day < 60000; day += 13) { /* every date comes back */
 		char text[UTC_TEXT_LEN];
 		utc_ms t = 0;

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/device_view.h"
+
+/* All statements that answer with devices have the same columns. */
+static enum err view_row(struct db *db, const struct seal_key *master, const struct rows *r, int i,
+			 struct device_view *ret)
+{
+	struct arena *arena = db_arena(db);
+	struct sealed sealed;
+
+	*ret = (struct device_view){
+		.id = row_int(r, i, C_device_view_id),
+		.product_key = row_text(r, i, C_device_view_product_key),
+		.product_name = row_text(r, i, C_device_view_product_name),
+		.node_type = row_int(r, i, C_device_view_node_type),
+		.name = row_text(r, i, C_device_view_name),
+		.nickname = row_text(r, i, C_device_view_nickname),
+		.status = row_text(r, i, C_device_view_status),
+		.version = row_text(r, i, C_device_view_version),
+		.ip = row_text(r, i, C_device_view_ip),
+		.created_ms = row_int(r, i, C_device_view_created_ms),
+		.modified_ms = row_int(r, i, C_device_view_modified_ms),
+		.active_ms = row_int(r, i, C_device_view_active_ms),
+		.online_ms = row_int(r, i, C_device_view_online_ms),
+		.changed_ms = row_int(r, i, C_device_view_changed_ms),
+	};
+	sealed.data = row_bytes(r, i, C_device_view_secret, &sealed.len);
+	return secret_open(arena, db_error(db), master, secret_aad_device(arena, ret->product_key, ret->name),
+			   sealed, &ret->secret);
+}
+
+static enum err view_rows(struct db *db, const struct seal_key *master, enum stmt s, const struct args *a,
+			  struct device_views *ret)
+{
+	struct device_view *v;
+	struct rows *r;
+
+	TRY(db_run(db, s, a, &r));
+	v = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct device_view);
+	for (int i = 0; i < rows_count(r); i++)
+		TRY(view_row(db, master, r, i, &v[i]));
+	*ret = (struct device_views){ .n = (size_t)rows_count(r), .v = v };
+	return OK;
+}
+
+/* How many there are, and a page of them; the arguments of the first begin those of the second. */
+static enum err counted_page(struct db *db, const struct seal_key *master, enum stmt count_stmt,
+			     enum stmt page, struct args *a, int64_t from, int64_t count,
+			     struct device_views *ret, int64_t *ret_total)
+{
+	struct rows *r;
+
+	TRY(db_one(db, count_stmt, a, &r));
+	*ret_total = row_int(r, 0, 0);
+	arg_int(a, from);
+	arg_int(a, count);
+	return view_rows(db, master, page, a, ret);
+}
+
+static void arg_int_unless_0(struct args *a, int64_t v)
+{
+	if (v)
+		arg_int(a, v);
+	else
+		arg_null(a);
+}
+
+enum err store_device_view(struct db *db, const struct seal_key *master, int64_t id, struct device_view *ret)
+{
+	struct rows *r;
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	e = db_one(db, S_device_view, &a, &r);
+	if (e == ERR_NOT_FOUND) /* deleted since it was found */
+		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
+	TRY(e);
+	return view_row(db, master, r, 0, ret);
+}
+
+enum err store_device_views_named(struct db *db, const struct seal_key *master, int64_t product_id,
+				  const char *const *names, size_t n, struct device_views *ret)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, product_id);
+	arg_texts(&a, names, n);
+	return view_rows(db, master, S_device_view_named, &a, ret);
+}
+
+enum err store_device_views_of(struct db *db, const struct seal_key *master, int64_t account_id,
+			       const int64_t *ids, size_t n, struct device_views *ret)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_ints(&a, ids, n);
+	return view_rows(db, master, S_device_view_of, &a, ret);
+}
+
+enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
+			   int64_t from, int64_t count, struct device_views *ret)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, product_id);
+	arg_int(&a, below_id ? below_id : INT64_MAX);
+	arg_int(&a, from);
+	arg_int(&a, count);
+	return view_rows(db, master, S_device_page, &a, ret);
+}
+
+enum err store_device_page_status(struct db *db, const struct seal_key *master, int64_t account_id,
+				  int64_t instance_id, int64_t product_id, const char *status, int64_t from,
+				  int64_t count, struct device_views *ret, int64_t *ret_total)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_int(&a, instance_id);
+	arg_int_unless_0(&a, product_id);
+	arg_text(&a, status);
+	return counted_page(db, master, S_device_status_count, S_device_status_page, &a, from, count, ret,
+			    ret_total);
+}
+
+enum err store_device_page_tags(struct db *db, const struct seal_key *master, int64_t account_id,
+				int64_t instance_id, const char *tags, int64_t from, int64_t count,
+				struct device_views *ret, int64_t *ret_total)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_int(&a, instance_id);
+	arg_text(&a, tags);
+	return counted_page(db, master, S_device_tags_count, S_device_tags_page, &a, from, count, ret,
+			    ret_total);
+}
+
+enum err store_device_counts(struct db *db, int64_t account_id, int64_t product_id, struct device_counts *ret)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	arg_int_unless_0(&a, product_id);
+	TRY(db_one(db, S_device_counts, &a, &r));
+	*ret = (struct device_counts){
+		.devices = row_int(r, 0, C_device_counts_devices),
+		.active = row_int(r, 0, C_device_counts_active),
+		.online = row_int(r, 0, C_device_counts_online),
+	};
+	return OK;
+}
+
+/* ---- tags ---- */
+
+enum err store_device_tags(struct db *db, int64_t device_id, const char **ret)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	TRY(db_run(db, S_device_tags_get, &a, &r));
+	*ret = rows_count(r) > 0 ? row_text(r, 0, C_device_tags_get_tags) : "{}";
+	return OK;
+}
+
+enum err store_device_tags_save(struct db *db, int64_t device_id, const char *tags)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	arg_text(&a, tags);
+	arg_int(&a, DEVICE_TAGS_MAX);
+	e = db_one(db, S_device_tags_save, &a, NULL);
+	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_DEVICE_TAGS_SAVE, NULL) : e;
+}
+
+enum err store_device_tag_remove(struct db *db, int64_t device_id, const char *key)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	arg_text(&a, key);
+	return db_run(db, S_device_tags_remove, &a, NULL);
+}
