@@ -108,4 +108,20 @@ def test_answers_conform(document, api):
     call("ListOTAJobByFirmware", FirmwareId=fw.id, PageSize=10, CurrentPage=1)
     call("ListOTATaskByJob", JobId=job, PageSize=10, CurrentPage=1)
     call("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True)
+    device = {"ProductKey": pk, "DeviceName": names[0]}
+    call("CreateOTAModule", ProductKey=pk, ModuleName="mcu", AliasName="MCU")
+    call("UpdateOTAModule", ProductKey=pk, ModuleName="mcu", Desc="text")
+    assert call("ListOTAModuleByProduct", ProductKey=pk)["Data"]
+    call("ListOTAModuleVersionsByDevice", **device, CurrentPage=1, PageSize=10)
+    call("DeleteOTAModule", ProductKey=pk, ModuleName="mcu")
+    call("ModifyOTAFirmware", ProductKey=pk, FirmwareId=fw.id, FirmwareDesc="text")
+    assert call("ListOTAFirmware", ProductKey=pk, CurrentPage=1, PageSize=10)["FirmwareInfo"]["SimpleFirmwareInfo"]
+    waits = call("CreateOTAStaticUpgradeJob", FirmwareId=fw.id, ProductKey=pk, TargetSelection="SPECIFIC",
+                 TargetDeviceName=names[:1], NeedConfirm=True)["Data"]["JobId"]
+    call("ListOTAJobByDevice", FirmwareId=fw.id, **device, CurrentPage=1, PageSize=10)
+    task = api.wait_task(waits, names[0], "CONFIRM")["TaskId"]
+    assert call("ListOTAUnfinishedTaskByDevice", **device)["Data"]["SimpleOTATaskInfo"]
+    call("ConfirmOTATask", TaskId=[task])
+    call("CancelOTATaskByDevice", FirmwareId=fw.id, ProductKey=pk, DeviceName=names[:1])
+    call("ReupgradeOTATask", JobId=waits, TaskId=[task])
     call("DeleteDevice", ProductKey=pk, DeviceName=names[1])

@@ -3,7 +3,10 @@
 and pull (§10.9), retries and time limits (§10.7), third versions, verifications, differential packages, the status of
 jobs (§10.3), devices that go (rules §3, §5)."""
 import itertools
+import random
+import threading
 
+import psycopg2
 import pytest
 
 from client import now_ms, stays, wait_until
@@ -365,6 +368,25 @@ def test_success_while_otad_is_away_counts(stack, api, fleet):
     stays(lambda: states(api, job)[d.name] == "SUCCEEDED", 1)
 
 
+def test_success_in_the_journal_beats_the_timeout(stack, api, fleet):
+    """A report is judged by the time of its receipt, however long the database keeps it waiting: the job's lock is
+    held until the time limit has passed."""
+    f = fleet(1, "1.0.0")
+    (d,) = f.devices
+    job = api.job(api.firmware(f.pk), TimeoutInMinutes=10)
+    d.wait_push()
+    progressed(api, job, d, 1)
+    holder = psycopg2.connect(stack.pg)
+    with holder, holder.cursor() as cursor:
+        cursor.execute("select from job_run where job_id = (select max(id) from job) for no key update")
+        d.inform("2.0.0")
+        wait_until(lambda: stack.sql_one("select count(*) from pg_stat_activity where application_name = 'otad engine' "
+                                         "and wait_event_type = 'Lock'"))
+        stack.advance(11 * MINUTE)
+    holder.close()
+    assert api.wait_task(job, d.name, ["SUCCEEDED", "FAILED"])["TaskStatus"] == "SUCCEEDED"
+
+
 # ---- versions ----
 
 def test_old_version_changes_nothing_and_causes_no_push(api, fleet):
@@ -709,3 +731,61 @@ def test_deleted_device_loses_its_running_task_and_its_name_is_free(api, fleet, 
     namesake.inform("2.0.0")
     wait_until(lambda: api.version_of(f.pk, d.name) == "2.0.0")
     assert states(api, job) == {d.name: "CANCELED"}
+
+
+# ---- many at once ----
+
+def test_calls_at_once_never_show_a_deadlock(api):
+    """Overlapping jobs of all modes, cancels, confirmations and second lives over the same devices, from eight
+    connections; what must always hold is checked afterwards."""
+    pk = api.product()
+    names = [r["DeviceName"] for r in api.devices(pk, 40)]
+    api.must("CreateOTAModule", ProductKey=pk, ModuleName="mcu")
+    fws = [api.firmware(pk, f"{v}.0", ModuleName=m) for m in ("default", "mcu") for v in (2, 3)]
+    allowed = {None} | {F + c for c in ("InvalidTaskStatus", "IncorrectDeviceUpgradeJobStatus", "JobAlreadyCanceled",
+                                        "DeviceUpgradeRecordNotFound", "SystemBusy")}
+    jobs, seen, lock = [], {}, threading.Lock()
+
+    def call(action, **params):
+        a = api.call(action, params)
+        with lock:
+            seen.setdefault(a.code, f"{action} {a.text[:200]}")
+        return a
+
+    def some_tasks(rng):
+        with lock:
+            job = rng.choice(jobs)
+        rows = call("ListOTATaskByJob", JobId=job, PageSize=100).body["Data"]["SimpleOTATaskInfo"]
+        return job, [t["TaskId"] for t in rng.sample(rows, min(len(rows), 5))]
+
+    def act(rng):
+        what = rng.randrange(5)
+        fw = rng.choice(fws)
+        if what <= 1 or not jobs:
+            multi = rng.random() < 0.5
+            a = call("CreateOTAStaticUpgradeJob", FirmwareId=fw.id, ProductKey=pk, TargetSelection="SPECIFIC",
+                     TargetDeviceName=rng.sample(names, 25), MultiModuleMode=multi, NeedConfirm=rng.random() < 0.3,
+                     OverwriteMode=1 if multi else rng.choice((1, 2)))
+            with lock:
+                jobs.append(a.body["Data"]["JobId"])
+            return
+        job, ids = some_tasks(rng)
+        if what == 2:
+            call("CancelOTATaskByDevice", FirmwareId=fw.id, ProductKey=pk, DeviceName=rng.sample(names, 20))
+        elif what == 3:
+            call("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True)
+        elif ids:
+            call(rng.choice(("ReupgradeOTATask", "ConfirmOTATask")), TaskId=ids, JobId=job)
+
+    def work(n):
+        rng = random.Random(n)
+        for _ in range(15):
+            act(rng)
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert {c: text for c, text in seen.items() if c not in allowed} == {}
+    for job in jobs:
+        wait_until(lambda job=job: api.must("ListOTATaskByJob", JobId=job)["Total"] == 25, 20)

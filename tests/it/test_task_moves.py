@@ -347,6 +347,40 @@ def test_schedule_still_holds(stack, api, fleet):
     d.no_push(1)
 
 
+def test_dynamic_jobs(api, fleet):
+    """Tasks run again while the strategy lives, and after its end, which they do not undo."""
+    f = fleet(1, "1.0.0")
+    (d,) = f.devices
+    fw = api.firmware(f.pk)
+    job = api.must("CreateOTADynamicUpgradeJob", FirmwareId=fw.id, ProductKey=f.pk, SrcVersion=["1.0.0"])["Data"]["JobId"]
+    d.wait_push()
+    fail(api, job, d)
+    ident = api.tasks(job)[0]["TaskId"]
+    again(api, job, ident)
+    d.wait_push(2)
+    fail(api, job, d)
+    api.must("CancelOTAStrategyByJob", JobId=job)
+    ended = api.job_info(job)
+    assert ended["JobStatus"] == "CANCELED" and len(api.tasks(job)) == 1
+    again(api, job, ident)
+    d.wait_push(3)
+    info = api.job_info(job)
+    assert (info["JobStatus"], info["UtcEndTime"]) == ("CANCELED", ended["UtcEndTime"])
+    d.upgrade("2.0.0")
+    api.wait_task(job, d.name, "SUCCEEDED")
+    assert api.job_info(job)["UtcEndTime"] == ended["UtcEndTime"]
+    api.refused("CancelOTATaskByJob", F + "JobAlreadyCanceled", JobId=job, CancelInProgressTask=True)
+
+
+def test_cancel_by_device_of_a_dynamic_job(api, fleet):
+    f = fleet(1, "1.0.0")
+    (d,) = f.devices
+    fw = api.firmware(f.pk)
+    job = api.must("CreateOTADynamicUpgradeJob", FirmwareId=fw.id, ProductKey=f.pk, SrcVersion=["1.0.0"])["Data"]["JobId"]
+    by_device(api, fw, d.name, JobId=job)
+    assert set(states(api, job).values()) == {"CANCELED"} and api.job_info(job)["JobStatus"] == "IN_PROGRESS"
+
+
 def test_reupgrade_is_all_or_nothing(api, fleet, stranger):
     f = fleet(3, online=False)
     fw = api.firmware(f.pk)
