@@ -360,15 +360,3 @@ enum err store_job_end_planned(struct db *db, int64_t job_id, utc_ms now)
 	arg_int(&a, now);
 	return db_run(db, S_job_end_planned, &a, NULL);
 }
-
-enum err store_job_in_flight(struct db *db, const int64_t *job_ids, size_t n, bool *ret)
-{
-	struct rows *r;
-	struct args a;
-
-	args_init(&a, db);
-	arg_ints(&a, job_ids, n);
-	TRY(db_one(db, S_job_in_flight, &a, &r));
-	*ret = row_bool(r, 0, C_job_in_flight_in_flight);
-	return OK;
-}

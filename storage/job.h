@@ -109,7 +109,5 @@ enum err store_job_order(struct db *db, int64_t job_id, int state_mask, const ch
 /* Ends a PLANNED job with all its tasks: CANCELED at once, whatever is still to be made. After
  * store_job_order. */
 enum err store_job_end_planned(struct db *db, int64_t job_id, utc_ms now) MUST_USE;
-/* Is a batch of pushes on its way to the broker that holds one of these jobs? */
-enum err store_job_in_flight(struct db *db, const int64_t *job_ids, size_t n, bool *ret) MUST_USE;
 
 #endif

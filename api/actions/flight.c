@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/actions/flight.h"
 
-#include "engine/base/clock.h"
-#include "storage/job.h"
-
-#include <poll.h>
-
-#define FLIGHT_MS 1000
-#define FLIGHT_POLL_MS 5
+#include "storage/flight.h"
 
 struct flight {
 	const int64_t *job_ids;
@@ -17,21 +11,11 @@ struct flight {
 static enum err await(struct call *c, void *arg)
 {
 	const struct flight *f = arg;
-	int64_t until = clock_boot_ms() + FLIGHT_MS;
-	bool in_flight = true;
 
 	c->env->wake_engine(c->env->wake_ctx);
 	c->env->wake_maker(c->env->wake_ctx);
-	db_set_deadline(c->db, FLIGHT_MS);
-	while (clock_boot_ms() < until) {
-		if (store_job_in_flight(c->db, f->job_ids, f->n, &in_flight) != OK) {
-			error_clear(c->error); /* the order is committed: this is no error of the call */
-			return OK;
-		}
-		if (!in_flight)
-			return OK;
-		(void)poll(NULL, 0, FLIGHT_POLL_MS);
-	}
+	if (store_flight_wait(c->db, f->job_ids, f->n) != OK)
+		error_clear(c->error); /* the order is committed: this is no error of the call */
 	return OK;
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Orders that stop pushes hold from the moment that the call is answered (rules §4): after the commit nothing is
- * claimed under the old order any more, but what was claimed before may be on its way to the broker for a moment.
- * Such calls wait for it, at most a second. */
+/* Calls that give orders which stop pushes: they are answered when the order holds (storage/flight.h). */
 #ifndef API_ACTIONS_FLIGHT_H
 #define API_ACTIONS_FLIGHT_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Campaigns, as an operator sees and stops them. */
+#include "storage/flight.h"
 #include "storage/job.h"
 #include "cmd/otactl/ctl.h"
 #include "cmd/otactl/watch.h"
@@ -16,8 +17,6 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX 100000
-#define IN_FLIGHT_MS 1000
-#define IN_FLIGHT_PAUSE_US 10000U
 #define TRIES 5
 #define STATE(s) (1 << (s))
 
@@ -168,21 +167,6 @@ static enum err job_watch(struct ctl *c)
 
 /* ---- pause, resume, cancel ---- */
 
-/* Pushes claimed before the change may be on their way; they are at the broker, or dropped, within a second.
- */
-static enum err in_flight_wait(struct ctl *c, int64_t id)
-{
-	int64_t until = clock_boot_ms() + IN_FLIGHT_MS;
-	bool flying = true;
-
-	while (flying && clock_boot_ms() < until) {
-		TRY(store_job_in_flight(c->db, &id, 1, &flying));
-		if (flying)
-			(void)usleep(IN_FLIGHT_PAUSE_US);
-	}
-	return OK;
-}
-
 /* Runs one change under the job's lock, with its audit row; again when the database asks for that. */
 static enum err job_change(struct ctl *c, int64_t id, const char *action,
 			   enum err (*change)(struct ctl *c, int64_t id, bool *ret_changed),
@@ -208,7 +192,7 @@ static enum err job_change(struct ctl *c, int64_t id, const char *action,
 			err = db_commit(c->db);
 	}
 	TRY(err);
-	return in_flight_wait(c, id);
+	return store_flight_wait(c->db, &id, 1);
 }
 
 static enum err pause_change(struct ctl *c, int64_t id, bool *ret_changed)

@@ -200,5 +200,8 @@ delete from live_job l using run where l.job_id = run.job_id and run.making = 3;
 
 -- name: job_in_flight
 -- in: bigint[]
--- out: in_flight
-select exists (select from push_batch where acked_ms is null and job_ids && $1::bigint[]) as in_flight;
+-- out: in_flight epoch lease_ms
+-- lease_ms grows as long as the engine of this epoch lives.
+select exists (select from push_batch where acked_ms is null and job_ids && $1::bigint[]) as in_flight,
+       coalesce(max(epoch), 0) as epoch, coalesce(max(until_ms), 0) as lease_ms
+from engine_lease;
