@@ -25,6 +25,8 @@
 #define PAUSE_PERCENT 80
 #define RESUME_PERCENT 50
 #define RETIRED_MAX 16
+/* The tick repeats its wish; a process that was frozen must not connect first and look at its lease afterwards. */
+#define WISH_MS 2000
 
 enum link_state { LINK_CONNECTING, LINK_SUBSCRIBING, LINK_UP, LINK_DOWN };
 enum client_kind { PUBLISHER, INGEST, CLIENTS };
@@ -65,7 +67,7 @@ struct mqtt {
 	pthread_cond_t changed; /* with acks_lock: acknowledgement, connection lost */
 	_Atomic bool stop, paused;
 	_Atomic int wish;
-	_Atomic int64_t connections, ingest_since_ms;
+	_Atomic int64_t connections, ingest_since_ms, wished_at_ms; /* clock_boot_ms */
 	int64_t in_flight; /* of connection `connections`; with acks_lock */
 	struct mqtt_ack *acks;
 	size_t n_acks, cap_acks;
@@ -296,6 +298,8 @@ static enum mqtt_wish client_wish(struct mqtt *m, enum client_kind kind)
 	enum mqtt_wish wish = (enum mqtt_wish)atomic_load(&m->wish);
 	int fill;
 
+	if (wish == MQTT_CONNECT && clock_boot_ms() > atomic_load(&m->wished_at_ms) + WISH_MS)
+		wish = MQTT_KEEP;
 	if (kind == PUBLISHER)
 		return wish;
 	fill = journal_fill(m->opt.journal);
@@ -403,6 +407,7 @@ void mqtt_stop(struct mqtt *m)
 
 void mqtt_want(struct mqtt *m, enum mqtt_wish wish)
 {
+	atomic_store(&m->wished_at_ms, clock_boot_ms());
 	atomic_store(&m->wish, (int)wish);
 }
 

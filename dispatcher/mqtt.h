@@ -26,7 +26,7 @@ struct mqtt *mqtt_start(const struct mqtt_options *o);
 /* Disconnects and joins. */
 void mqtt_stop(struct mqtt *m);
 /* MQTT_KEEP: stay connected, but do not connect anew: the lease of the shard has run out, perhaps only for
- * want of a database. */
+ * want of a database. MQTT_CONNECT is good for 2 s and has to be repeated: then it means MQTT_KEEP. */
 enum mqtt_wish { MQTT_OFF, MQTT_KEEP, MQTT_CONNECT };
 /* Any thread. */
 void mqtt_want(struct mqtt *m, enum mqtt_wish wish);

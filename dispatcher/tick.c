@@ -21,7 +21,7 @@
 
 #define LEASE_MS 8000
 #define LEASE_SPARE_MS 2000 /* an owner stops so long before its lease ends */
-#define LEASE_RENEW_MS 2000
+#define LEASE_RENEW_MS 1000
 #define LEASE_TRY_MS 500
 #define LOOK_MS 200 /* jobs and timers that API calls of other processes made */
 #define SWEEP_MS (10 * MS_PER_MINUTE)
@@ -46,47 +46,69 @@ static void lease_set(struct engine *g, bool leased)
 		g->opt.lease_changed(g->opt.ctx);
 }
 
+static bool lease_time_left(const struct engine *g)
+{
+	return clock_boot_ms() < atomic_load(&g->lease_until_boot_ms) - LEASE_SPARE_MS;
+}
+
 static enum err lease_keep(struct engine *g)
 {
 	int64_t now = clock_boot_ms();
 	utc_ms database_ms = 0;
 	enum err e;
 
-	if (atomic_load(&g->leased) && now >= g->lease_until_boot_ms - LEASE_SPARE_MS) {
+	if (atomic_load(&g->leased) && !engine_leased(g)) {
 		lease_set(g, false);
 		mqtt_want(g->opt.mqtt, MQTT_KEEP); /* nobody else may have it: a database outage */
 	}
 	if (now < g->renew_at_boot_ms)
 		return OK;
-	g->renew_at_boot_ms = now + LEASE_TRY_MS;
+	/* Renewing waits for a transaction of ours whose outcome is not known yet, so it comes before recheck(). */
+	g->renew_at_boot_ms = g->recheck ? 0 : now + LEASE_TRY_MS;
 	e = store_lease_take(g->db, g->opt.shard, g->owner, LEASE_MS, &g->epoch, &database_ms);
 	if (e == ERR_NOT_FOUND) {
 		lease_set(g, false);
+		atomic_store(&g->standby, true);
+		g->since_ms = NEVER;
 		mqtt_want(g->opt.mqtt, MQTT_OFF);
 		return OK;
 	}
 	TRY(e);
-	g->lease_until_boot_ms = now + LEASE_MS;
+	atomic_store(&g->standby, false);
+	atomic_store(&g->lease_until_boot_ms, now + LEASE_MS);
 	g->renew_at_boot_ms = now + LEASE_RENEW_MS;
 	/* Read between the question and its answer; 1: all three are rounded. */
 	clock_bound_offset(database_ms - clock_boot_ms() - 1, database_ms - now + 1);
-	if (clock_boot_ms() < g->lease_until_boot_ms - LEASE_SPARE_MS)
+	if (lease_time_left(g))
 		lease_set(g, true);
+	return OK;
+}
+
+/* Where the journal was left, once at the start. Nobody else ever moves its position. */
+static enum err resume(struct engine *g)
+{
+	uint64_t position = 0;
+
+	if (g->resumed)
+		return OK;
+	TRY(store_tick_position(g->db, journal_id(g->opt.journal), &position));
+	journal_set_applied(g->opt.journal, position);
+	g->cursor = journal_applied(g->opt.journal);
+	g->resumed = true;
 	return OK;
 }
 
 /* After a takeover, and once at the start: memory is made anew from the database. */
 static enum err recover(struct engine *g)
 {
-	uint64_t position = 0;
-
 	if (g->recovered_epoch == g->epoch)
 		return OK;
 	TRY(jobs_sync(&g->jobs, g->db));
 	TRY(publish_recover(g));
-	TRY(store_tick_position(g->db, journal_id(g->opt.journal), &position));
-	journal_set_applied(g->opt.journal, position);
-	g->cursor = journal_applied(g->opt.journal);
+	TRY(resume(g));
+	g->undone.n = 0;
+	g->acked.n = 0;
+	g->since_ms = clock_now();
 	presence_lost(g->presence);
 	g->presence_was_known = false;
 	jobs_rescan(&g->jobs);
@@ -151,6 +173,8 @@ static enum err gather(struct work *w)
 	struct engine *g = w->g;
 
 	TRY(reports_read(w));
+	if (w->left_over)
+		return reports_resolve(w);
 	online_ask(g); /* silence is judged by what has come in, not by when it is read */
 	TRY(online_resolve(w));
 	TRY(reports_resolve(w));
@@ -166,8 +190,8 @@ static bool has_work(const struct work *w)
 {
 	const struct engine *g = w->g;
 
-	return w->n_records > 0 || w->n_timers > 0 || w->candidates.n > 0 || g->undone.n > 0 ||
-	       g->acked.n > 0 || online_dirty(g);
+	return w->n_records > 0 || (!w->left_over && (w->n_timers > 0 || w->candidates.n > 0 || g->undone.n > 0 ||
+						      g->acked.n > 0 || online_dirty(g)));
 }
 
 /* ---- in the transaction ---- */
@@ -180,7 +204,11 @@ static enum err write_all(struct work *w)
 	struct tick_version *versions = ARENA_ARRAY(w->a, w->versions.n + 1, struct tick_version);
 
 	TRY(work_write(w));
-	TRY(store_tick_versions(g->db, versions, versions_folded(w, versions), w->now));
+	TRY(store_tick_versions(g->db, versions, versions_folded(w, versions), g->since_ms, w->now));
+	if (w->n_records > 0)
+		TRY(store_tick_set_position(g->db, journal_id(g->opt.journal), w->next_position, w->now));
+	if (w->left_over)
+		return OK;
 	TRY(online_write(w));
 	for (size_t i = 0; i < w->claims.n; i++) {
 		jobs[i] = w->claims.items[i].job->run.job_id;
@@ -188,28 +216,32 @@ static enum err write_all(struct work *w)
 	}
 	if (w->claims.n > 0)
 		TRY(store_tick_batch(g->db, w->batch_id, w->now, jobs, seqs, w->claims.n));
-	TRY(store_tick_batches_acked(g->db, g->acked.items, g->acked.n, w->now));
-	if (w->n_records > 0)
-		TRY(store_tick_set_position(g->db, journal_id(g->opt.journal), w->next_position, w->now));
-	return OK;
+	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, w->now);
+}
+
+/* Whoever takes the lease over waits for our transaction; whoever has it already is seen here. */
+static enum err lease_check(struct engine *g)
+{
+	enum err e = store_lease_check(g->db, g->opt.shard, g->owner, g->epoch);
+
+	if (e == ERR_NOT_FOUND) {
+		lease_set(g, false);
+		g->renew_at_boot_ms = 0;
+	}
+	return e;
 }
 
 static enum err transact(struct work *w)
 {
 	struct engine *g = w->g;
-	enum err e;
 
 	w->start_boot_ms = clock_boot_ms();
 	TRY(db_begin(g->db, DB_READ_WRITE));
-	e = store_lease_check(g->db, g->opt.shard, g->owner, g->epoch);
-	if (e == ERR_NOT_FOUND) {
-		lease_set(g, false);
-		g->renew_at_boot_ms = 0;
-		return e;
-	}
-	TRY(e);
+	if (!w->left_over)
+		TRY(lease_check(g));
 	TRY(work_load(w));
-	undone_apply(w);
+	if (!w->left_over)
+		undone_apply(w);
 	events_apply(w);
 	claim_take(w);
 	TRY(write_all(w));
@@ -229,6 +261,8 @@ static void committed(struct work *w)
 	for (size_t i = 0; i < w->arm.n; i++)
 		g->next_timer_ms = i64_min(g->next_timer_ms, w->arm.items[i].due_ms);
 	g->poisoned = 0;
+	if (w->left_over)
+		return;
 	g->undone.n = 0;
 	g->acked.n = 0;
 	online_committed(w);
@@ -262,6 +296,7 @@ static void keep_unknown(struct work *w)
 	struct engine *g = w->g;
 
 	g->recheck = true;
+	g->renew_at_boot_ms = 0;
 	g->unknown_batch = w->batch_id;
 	g->unknown_claims.n = 0;
 	for (size_t i = 0; i < w->claims.n; i++) {
@@ -283,30 +318,54 @@ static void failed(struct work *w, enum err e)
 	isolate(w, e);
 }
 
+/* From the journal to the commit, and what follows from it. */
+static enum err run(struct work *w)
+{
+	enum err e = gather(w);
+
+	if (e == OK && !has_work(w)) {
+		w->g->last_claim_us = w->now_us;
+		return OK;
+	}
+	if (e == OK)
+		e = transact(w);
+	if (e != OK) {
+		failed(w, e);
+		return e;
+	}
+	committed(w);
+	metric_observe_us(M_TICK_SECONDS, NULL, clock_boot_us() - w->now_us);
+	return OK;
+}
+
 /* One tick; *ret_more: there is more to do at once. */
 static enum err tick(struct engine *g, bool *ret_more)
 {
 	struct work w = { .g = g, .a = &g->arena, .now = clock_now(), .now_us = clock_boot_us() };
-	int64_t start_us = w.now_us;
-	enum err e;
 
 	publish_acks(g, &g->arena);
 	TRY(look(g));
 	w.reports_only = g->cursor < g->single_until;
-	e = gather(&w);
-	if (e == OK && !has_work(&w)) {
-		g->last_claim_us = w.now_us;
-		return OK;
-	}
-	if (e == OK)
-		e = transact(&w);
-	if (e != OK) {
-		failed(&w, e);
-		return e;
-	}
-	committed(&w);
+	TRY(run(&w));
 	*ret_more = w.timers_until < w.now || w.n_timers > 0 || w.reports_only;
-	metric_observe_us(M_TICK_SECONDS, NULL, clock_boot_us() - start_us);
+	return OK;
+}
+
+/* What the journal still holds of the time before another process took over: it was acknowledged to devices, so it
+ * is applied, under the jobs' locks like everything, and where something newer is known that wins. */
+static enum err leftovers_apply(struct engine *g, bool *ret_more)
+{
+	struct work w = { .g = g,
+			  .a = &g->arena,
+			  .now = clock_now(),
+			  .now_us = clock_boot_us(),
+			  .reports_only = true,
+			  .left_over = true };
+
+	TRY(resume(g));
+	TRY(recheck(g));
+	TRY(run(&w));
+	*ret_more = w.n_records > 0;
 	return OK;
 }
 
@@ -327,8 +386,12 @@ static enum err turn(struct engine *g, bool *ret_more)
 	int64_t boot = 0, position = 0;
 
 	TRY(lease_keep(g));
-	if (!atomic_load(&g->leased))
+	if (!engine_leased(g))
+		return atomic_load(&g->standby) ? leftovers_apply(g, ret_more) : OK;
+	if (g->recovered_epoch != g->epoch && mqtt_publisher_up(g->opt.mqtt)) {
+		mqtt_want(g->opt.mqtt, MQTT_OFF); /* a new connection settles what an earlier life handed over */
 		return OK;
+	}
 	TRY(recover(g));
 	TRY(recheck(g));
 	mqtt_want(g->opt.mqtt, MQTT_CONNECT);
@@ -428,6 +491,7 @@ struct engine *engine_new(const struct tick_options *o)
 	g->next_token = 1;
 	g->backoff_ms = BACKOFF_MIN_MS;
 	g->recovered_epoch = -1;
+	g->since_ms = NEVER;
 	g->sweep_at_boot_ms = clock_boot_ms() + SWEEP_MS;
 	/* The journal's directory has one process at a time, so its id names an owner that may go on at once.
 	 */
@@ -477,7 +541,7 @@ void engine_wake(struct engine *g)
 
 bool engine_leased(const struct engine *g)
 {
-	return atomic_load(&g->leased);
+	return atomic_load(&g->leased) && lease_time_left(g);
 }
 
 bool engine_ready(const struct engine *g, const char **why)
@@ -485,8 +549,10 @@ bool engine_ready(const struct engine *g, const char **why)
 	*why = "";
 	if (!atomic_load(&g->db_up))
 		*why = "the engine has no database";
+	else if (atomic_load(&g->standby))
+		return true; /* another process runs the engine; this one waits for its lease */
 	else if (!atomic_load(&g->leased))
-		*why = "another process runs the engine";
+		*why = "the engine has not got its lease yet";
 	else if (!mqtt_publisher_up(g->opt.mqtt) || !mqtt_ingest_up(g->opt.mqtt))
 		*why = "the broker is not connected";
 	else if (!atomic_load(&g->caught_up))

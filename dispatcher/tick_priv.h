@@ -73,11 +73,13 @@ struct engine {
 	struct arena arena; /* of one tick */
 	struct error error;
 	pthread_t thread;
-	_Atomic bool stop, leased, caught_up, db_up;
+	_Atomic bool stop, leased, standby, caught_up, db_up; /* standby: another process has the lease */
 	int wake_fd;
 
 	char owner[64];
-	int64_t epoch, lease_until_boot_ms, renew_at_boot_ms;
+	int64_t epoch, renew_at_boot_ms;
+	_Atomic int64_t lease_until_boot_ms;
+	utc_ms since_ms; /* since when it ticks; NEVER: another process does */
 
 	struct jobs jobs;
 	struct later later;
@@ -97,6 +99,7 @@ struct engine {
 	utc_ms ingest_since; /* as last seen */
 
 	int64_t unknown_batch; /* of a commit whose outcome is not known; 0: it had none */
+	bool resumed;
 	bool recheck;	       /* look up what became of that commit */
 	VEC(struct undone) unknown_claims;
 	int64_t recovered_epoch;
@@ -166,7 +169,8 @@ struct work {
 	struct arena *a;
 	utc_ms now;
 	int64_t now_us, start_boot_ms;
-	bool reports_only; /* single mode */
+	bool reports_only; /* single mode, or left over */
+	bool left_over;	   /* the lease is another's: only what is still in our journal is applied */
 
 	/* found out before the transaction */
 	size_t n_records;

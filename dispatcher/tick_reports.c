@@ -21,7 +21,7 @@ static void read_record(struct work *w, const struct journal_record *r)
 	enum nonsense bad;
 
 	if (topic.kind == UPLINK_BROKER) {
-		if (r->position >= w->g->presence_cursor)
+		if (r->position >= w->g->presence_cursor && !w->left_over)
 			online_message(w, r);
 		return;
 	}
@@ -80,7 +80,8 @@ static enum err find_devices(struct work *w)
 	for (size_t i = 0; i < n; i++) {
 		struct work_report *r = &w->reports.items[i];
 
-		r->device_id = online_device(w->g, r->r.product_key, r->r.device_name);
+		if (!w->left_over)
+			r->device_id = online_device(w->g, r->r.product_key, r->r.device_name);
 		if (r->device_id)
 			continue;
 		keys[n_names] = r->r.product_key;
@@ -238,6 +239,14 @@ static void answer(struct work *w, const struct work_report *r, struct work_task
 		VEC_ADD(w->a, &w->replies, reply);
 }
 
+/* A report of the time before this process ticked: another may have gone on, and what that learned later wins.
+ * Versions are compared where they are written. */
+static bool overtaken(const struct work *w, const struct work_report *r, const struct task *t)
+{
+	return r->at < w->g->since_ms && r->r.kind == UPLINK_PROGRESS &&
+	       r->at < (r->r.step < 0 ? t->push_ms : t->modified_ms);
+}
+
 void report_apply(struct work *w, const struct work_report *r)
 {
 	struct work_task *k = r->key.job_id ? work_find(w, r->key.job_id, r->key.seq) : NULL;
@@ -262,7 +271,7 @@ void report_apply(struct work *w, const struct work_report *r)
 		break;
 	case UPLINK_PROGRESS:
 		e.kind = TASK_EV_PROGRESS;
-		if (k)
+		if (k && !overtaken(w, r, &k->t))
 			work_step(w, k, &e);
 		break;
 	case UPLINK_REQUEST:

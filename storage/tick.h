@@ -131,9 +131,11 @@ struct tick_version {
 	const char *module, *version;
 	utc_ms reported_ms, heard_ms; /* first and last time of this version */
 };
-/* One row per device and module. VERSION_PLACEHOLDER replaces no other version. Devices that a strategy may match
- * now are put down for the maker. */
-enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms now) MUST_USE;
+/* One row per device and module. VERSION_PLACEHOLDER replaces no other version; what was reported before
+ * ordered_since (NEVER: everything) replaces only what was reported before it. Devices that a strategy may match now
+ * are put down for the maker. */
+enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms ordered_since,
+			     utc_ms now) MUST_USE;
 struct tick_session {
 	int64_t device_id;
 	bool online;

@@ -115,7 +115,7 @@ enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n)
 	return db_run(db, S_tick_log, &a, NULL);
 }
 
-enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms now)
+enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms ordered_since, utc_ms now)
 {
 	struct args a;
 
@@ -129,6 +129,7 @@ enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t
 	arg_int(&a, now);
 	arg_text(&a, VERSION_PLACEHOLDER);
 	INTS(&a, n, v[i].heard_ms);
+	arg_int(&a, ordered_since);
 	return db_run(db, S_tick_versions, &a, NULL);
 }
 

@@ -148,10 +148,11 @@ from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[
 	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
 
 -- name: tick_versions
--- in: bigint[] text[] text[] bigint[] bigint text bigint[]
+-- in: bigint[] text[] text[] bigint[] bigint text bigint[] bigint
 -- out:
--- A version is written only when it differs from the stored one, $6 only where there is none; devices that are
--- gone are left out. Those that a strategy may match by this report, last heard at $7, are to be looked at.
+-- A version is written only when it differs from the stored one, $6 only where there is none, those reported before $8
+-- only when they are newer than the stored one; devices that are gone are left out. Those that a strategy may match by
+-- this report, last heard at $7, are to be looked at.
 with reported as materialized (
 	select d.id, d.product_id, u.module, u.version, u.reported_ms, u.heard_ms
 	from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $7::bigint[])
@@ -168,7 +169,8 @@ insert into device_module as m (device_id, module, version, reported_ms, modifie
 select id, module, version, reported_ms, $5::bigint from reported
 on conflict (device_id, module) do update
 set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms, modified_ms = excluded.modified_ms
-where m.version <> excluded.version and excluded.version <> $6::text;
+where m.version <> excluded.version and excluded.version <> $6::text
+  and (excluded.reported_ms >= $8::bigint or excluded.reported_ms > m.reported_ms);
 
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]
