@@ -16,6 +16,8 @@
   fresh_stack  function: a stack of its own for tests that break things beyond a restart
   tls_stack    session: a stack that speaks TLS only; .tls is the clients' ssl.SSLContext, .ca its authority,
                .broker_plain the broker's port without TLS
+  another  function: another(key=value...) -> Otad, a further otad on the session's database and broker with a
+           journal and ports of its own: endpoint, api, start(), stop(), kill(), log(), metric(); ends with the test
   otad_default function: after the test otad runs again with the session's settings, however the test left it
 
 Also importable: client.wait_until, client.stays, client.raw_exchange, mqtt_device.MqttDevice, ConnectRefused.
@@ -59,7 +61,38 @@ def build_dir():
     return asan if (asan / "bin/otad").exists() else ROOT / "build/dev"
 
 
-class Stack:
+def log_lines(path):
+    out = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        if line.startswith("{"):
+            try:
+                out.append(json.loads(line))
+            except ValueError:
+                pass  # cut off by a kill
+    return out
+
+
+def metric(url, name, tls=None, **labels):
+    status, _, raw = http_request("GET", url + "/metrics", tls=tls)
+    assert status == 200, f"/metrics answered {status}"
+    total = 0.0
+    for line in raw.decode().splitlines():
+        m = re.match(r"([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$", line)
+        if m and m.group(1) == name and all(f'{k}="{v}"' in (m.group(2) or "") for k, v in labels.items()):
+            total += float(m.group(3))
+    return total
+
+
+class Logged:
+    def wait_log(self, event, within=10, after=0, **fields):
+        """Waits for a log line -> it. after: number of lines to skip (len(x.log()) before the deed)."""
+        def found():
+            return next((e for e in self.log()[after:] if e.get("event") == event and
+                         all(e.get(k) == v for k, v in fields.items())), None)
+        return wait_until(found, within, lambda: f"no {event} {fields} in the log")
+
+
+class Stack(Logged):
     def __init__(self, settings=None, tls=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-it."))
         self.settings = {**DEFAULTS, **(settings or {})}
@@ -225,32 +258,11 @@ class Stack:
 
     def log(self):
         """Every JSON log line of otad so far, over restarts."""
-        out = []
-        for line in (self.dir / "otad.err").read_text(errors="replace").splitlines():
-            if line.startswith("{"):
-                try:
-                    out.append(json.loads(line))
-                except ValueError:
-                    pass  # cut off by a kill
-        return out
-
-    def wait_log(self, event, within=10, after=0, **fields):
-        """Waits for a log line -> it. after: number of lines to skip (len(stack.log()) before the deed)."""
-        def found():
-            return next((e for e in self.log()[after:] if e.get("event") == event and
-                         all(e.get(k) == v for k, v in fields.items())), None)
-        return wait_until(found, within, lambda: f"no {event} {fields} in the log")
+        return log_lines(self.dir / "otad.err")
 
     def metric(self, name, **labels):
         """Value of a metric, summed over what matches the labels; 0 when there is none."""
-        status, _, raw = http_request("GET", f"{self.protocol}://{self.endpoint}/metrics", tls=self.tls)
-        assert status == 200, f"/metrics answered {status}"
-        total = 0.0
-        for line in raw.decode().splitlines():
-            m = re.match(r"([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)$", line)
-            if m and m.group(1) == name and all(f'{k}="{v}"' in (m.group(2) or "") for k, v in labels.items()):
-                total += float(m.group(3))
-        return total
+        return metric(f"{self.protocol}://{self.endpoint}", name, self.tls, **labels)
 
     def expect_errors(self, *events):
         """Error-level log events that this session's tests provoke; patterns as of fnmatch."""
@@ -261,16 +273,15 @@ class Stack:
     def check(self):
         """-> list of what was wrong, after everything was stopped."""
         problems = list(self.problems)
-        for name in ("otad.err", "broker.err", "broker.log"):
-            path = self.dir / name
+        for path in [*self.dir.glob("otad*.err"), self.dir / "broker.err", self.dir / "broker.log"]:
             text = path.read_text(errors="replace") if path.exists() else ""
             found = REPORT.search(text)
             if found:
-                problems.append(f"sanitizer report in {name}:\n{text[found.start():found.start() + 4000]}")
-        for e in self.log():
-            name = e.get("event", "")
-            if e.get("level") == "error" and not any(fnmatch.fnmatch(name, p) for p in self.announced):
-                problems.append(f"unannounced error in the log: {e}")
+                problems.append(f"sanitizer report in {path.name}:\n{text[found.start():found.start() + 4000]}")
+            for e in log_lines(path):
+                name = e.get("event", "")
+                if e.get("level") == "error" and not any(fnmatch.fnmatch(name, p) for p in self.announced):
+                    problems.append(f"unannounced error in {path.name}: {e}")
         return problems
 
     def end(self):
@@ -290,6 +301,68 @@ class Stack:
         if data and self.dir not in data.parents:
             shutil.rmtree(data, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Otad(Logged):
+    """A process beside the stack's own otad."""
+
+    def __init__(self, stack, name, settings):
+        self.stack, self.name, self.process = stack, name, None
+        place = stack.dir / name
+        place.mkdir(mode=0o700)
+        self.config, self.err = place / "otad.conf", stack.dir / f"{name}.err"
+        own = {"state_dir": place / "state", "api_listen": "127.0.0.1:0", "store_listen": "127.0.0.1:0", **settings}
+        lines = [x for x in stack.config.read_text().splitlines() if x.split(" = ")[0] not in own]
+        self.config.write_text("\n".join([*lines, *(f"{k} = {v}" for k, v in own.items())]) + "\n")
+
+    def start(self):
+        seen = len(self.log())
+        with self.err.open("ab") as err:
+            self.process = subprocess.Popen([str(self.stack.bin / "otad"), "--config", str(self.config)],
+                                            env=self.stack.env, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
+
+        def ready():
+            assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}"
+            return next((e for e in self.log()[seen:] if e["event"] == "ready"), None)
+        line = wait_until(ready, 60)
+        self.endpoint = f"127.0.0.1:{line['api_port']}"
+        self.api = Client(self.endpoint, self.stack.ak, self.stack.sk)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            rc = self.process.wait(30)
+            if rc != 0:
+                self.stack.problems.append(f"{self.name} ended with status {rc} on SIGTERM")
+
+    def log(self):
+        return log_lines(self.err)
+
+    def metric(self, name, **labels):
+        return metric(f"http://{self.endpoint}", name, **labels)
+
+
+@pytest.fixture
+def another(stack):
+    made = []
+
+    def make(**settings):
+        name = f"otad-{len(list(stack.dir.glob('otad-*.err')))}"
+        made.append(Otad(stack, name, {**stack.settings, **settings}))
+        made[-1].start()
+        return made[-1]
+    yield make
+    for otad in made:
+        otad.stop()
 
 
 @pytest.fixture(scope="session")
