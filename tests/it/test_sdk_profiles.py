@@ -107,9 +107,10 @@ def test_pull(stack, api, live, profile):
     row, end = live(profile, "--pull-every", "1")
     job = api.job(api.firmware(row["ProductKey"]), NeedPush=False)
     ended(api, job, row, "SUCCEEDED", "100.00")
-    assert events(stack, row) == ["made", "pull", "progress", "success"]
+    made, pull, *pulls, progress, success = events(stack, row)  # a slow answer makes it ask again
+    assert (made, progress, success) == ("made", "progress", "success") and {pull, *pulls} == {"pull"}
     report, _ = end()
-    assert (report["pulls"], report["pushes"], report["push_unusable"]) == (1, 0, 0)
+    assert (report["pulls"] >= 1, report["pushes"], report["push_unusable"]) == (True, 0, 0)
 
 
 def stored(stack, content):
