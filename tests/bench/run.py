@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from rig import PARTS, ROOT, Limits, Stack, memory_kib  # noqa: E402
 
-PATHS = ("idle", "download", "gateway")
+PATHS = ("idle", "download", "gateway", "make")
 
 
 def spread(values):
