@@ -114,6 +114,25 @@ static enum err deliver_changes(struct credentials *c, bool within_set, size_t *
 	return OK;
 }
 
+/* What is not a device: before them, so that a reader is in when the first notification comes. */
+static enum err deliver_others(struct credentials *c)
+{
+	const char *pk = "", *dn = "";
+	struct credential *list;
+	size_t n;
+
+	begin(c);
+	do {
+		TRY(store_credential_page_other(c->db, pk, dn, PAGE, &list, &n));
+		for (size_t i = 0; i < n; i++) {
+			TRY(add_credential(c, &list[i]));
+			pk = list[i].product_key;
+			dn = list[i].device_name;
+		}
+	} while (n == PAGE);
+	return flush(c);
+}
+
 /* The full set, by pages. Changes that somebody waits for are slipped in between; they come after their page
  * was read, so the last word is right. */
 static enum err deliver_all(struct credentials *c)
@@ -126,6 +145,7 @@ static enum err deliver_all(struct credentials *c)
 	begin(c);
 	TRY(next_position(c, &mark.position));
 	TRY(add(c, &mark));
+	TRY(deliver_others(c));
 	do {
 		begin(c);
 		TRY(store_credential_page(c->db, c->opt.master, after, PAGE, &list, &n));

@@ -6,6 +6,7 @@
 #include "dispatcher/journal.h"
 #include "dispatcher/maker.h"
 #include "dispatcher/mqtt.h"
+#include "dispatcher/notifier.h"
 #include "dispatcher/tick.h"
 #include "engine/brokerlink.h"
 
@@ -20,6 +21,7 @@ struct dispatcher {
 	_Atomic(struct credentials *) credentials;
 	_Atomic(struct maker *) maker;
 	_Atomic(struct engine *) engine;
+	struct notifier *notifier;
 };
 
 /* ---- what the parts ask of each other; from their threads, also while the others are still being made ----
@@ -53,8 +55,16 @@ static int64_t connection(void *ctx)
 static enum err send_credentials(void *ctx, const void *payload, size_t len, int timeout_ms)
 {
 	struct dispatcher *d = ctx;
+	struct mqtt_message message = { .topic = LINK_TO_BROKER, .payload = payload, .len = len };
 
-	return mqtt_send_wait(d->mqtt, LINK_TO_BROKER, payload, len, timeout_ms);
+	return mqtt_send_wait(d->mqtt, &message, 1, timeout_ms);
+}
+
+static enum err send_notices(void *ctx, const struct mqtt_message *messages, size_t n, int timeout_ms)
+{
+	struct dispatcher *d = ctx;
+
+	return mqtt_send_wait(d->mqtt, messages, n, timeout_ms);
 }
 
 static void broker_state(void *ctx, int64_t boot, int64_t position)
@@ -99,6 +109,9 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 				    .may_run = may_run,
 				    .made = wake_engine,
 				    .ctx = d };
+	struct notifier_options no = {
+		.config = c, .may_run = may_run, .connection = connection, .send = send_notices, .ctx = d
+	};
 	struct tick_options t = { .config = c,
 				  .bounds = tick_bounds_default,
 				  .shard = SHARD,
@@ -115,6 +128,7 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 	atomic_store(&d->engine, engine_new(&t));
 	maker_start(atomic_load(&d->maker));
 	engine_start(atomic_load(&d->engine));
+	d->notifier = notifier_start(&no);
 }
 
 enum err dispatcher_start(const struct dispatcher_options *o, struct error *e, struct dispatcher **ret)
@@ -145,6 +159,7 @@ void dispatcher_stop(struct dispatcher *d)
 	maker_stop(atomic_load(&d->maker));
 	maker_free(atomic_load(&d->maker));
 	credentials_stop(atomic_load(&d->credentials));
+	notifier_stop(d->notifier);
 	atomic_store(&d->engine, NULL);
 	mqtt_stop(d->mqtt);
 	engine_free(g);

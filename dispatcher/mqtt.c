@@ -50,7 +50,7 @@ struct client {
 struct waiter {
 	struct waiter *next;
 	uint64_t token;
-	bool done;
+	size_t left; /* messages that are not acknowledged */
 };
 
 /* lock guards the publisher's link pointer while it is used for sending; order: lock, then Paho's own.
@@ -111,7 +111,7 @@ static void sent(void *context, MQTTAsync_successData *response)
 	    ((uint64_t)atomic_load(&m->connections) & GENERATION_MASK)) {
 		if (token & WAITER_BIT) {
 			for (struct waiter *w = m->waiters; w; w = w->next)
-				w->done = w->done || w->token == token;
+				w->left -= w->token == token && w->left > 0;
 		} else {
 			m->in_flight--;
 			if (token)
@@ -539,11 +539,20 @@ size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret)
 	return n;
 }
 
-enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, size_t len, int timeout_ms)
+static void waiter_remove(struct mqtt *m, const struct waiter *w)
+{
+	struct waiter **p = &m->waiters;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+}
+
+enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, size_t n, int timeout_ms)
 {
 	int64_t until = clock_boot_ms() + timeout_ms, connection;
-	struct waiter w = { .done = false };
-	enum err e;
+	struct waiter w = { .left = n };
+	enum err e = OK;
 
 	(void)pthread_mutex_lock(&m->acks_lock);
 	connection = atomic_load(&m->connections);
@@ -551,11 +560,13 @@ enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, 
 	w.next = m->waiters;
 	m->waiters = &w;
 	(void)pthread_mutex_unlock(&m->acks_lock);
-	(void)pthread_mutex_lock(&m->lock);
-	e = send_locked(m, topic, payload, len, w.token);
-	(void)pthread_mutex_unlock(&m->lock);
+	for (size_t i = 0; e == OK && i < n; i++) {
+		(void)pthread_mutex_lock(&m->lock);
+		e = send_locked(m, messages[i].topic, messages[i].payload, messages[i].len, w.token);
+		(void)pthread_mutex_unlock(&m->lock);
+	}
 	(void)pthread_mutex_lock(&m->acks_lock);
-	while (e == OK && !w.done) {
+	while (e == OK && w.left > 0) {
 		if (atomic_load(&m->connections) != connection || !wait_changed(m, until))
 			break;
 		(void)pthread_mutex_unlock(&m->acks_lock);
@@ -563,11 +574,7 @@ enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, 
 			e = ERR_UNAVAILABLE;
 		(void)pthread_mutex_lock(&m->acks_lock);
 	}
-	for (struct waiter **p = &m->waiters; *p; p = &(*p)->next)
-		if (*p == &w) {
-			*p = w.next;
-			break;
-		}
+	waiter_remove(m, &w);
 	(void)pthread_mutex_unlock(&m->acks_lock);
-	return w.done ? OK : ERR_UNAVAILABLE;
+	return w.left == 0 ? OK : ERR_UNAVAILABLE;
 }

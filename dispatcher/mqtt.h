@@ -55,9 +55,15 @@ struct mqtt_ack {
 /* Acknowledgements since the last call, oldest first, in the arena. */
 size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret);
 
-/* ---- the credential feed: any thread ---- */
-/* Sends and waits for the broker's acknowledgement. ERR_UNAVAILABLE: not connected, lost, or too late. */
-enum err mqtt_send_wait(struct mqtt *m, const char *topic, const void *payload, size_t len,
-			int timeout_ms) MUST_USE;
+/* ---- the credential feed, notifications: any thread ---- */
+struct mqtt_message {
+	const char *topic;
+	const void *payload;
+	size_t len;
+};
+/* Sends them, in their order, and waits for the broker's acknowledgement of all. ERR_UNAVAILABLE: not connected, lost,
+ * or too late; some may have arrived. Together with the window of pushes n stays below what slows Paho down: at most
+ * 100. */
+enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, size_t n, int timeout_ms) MUST_USE;
 
 #endif

@@ -21,6 +21,10 @@
  *   snap-end <boot> <seq> <count>             devices not named since snap-begin are offline
  *   beat <boot> <seq> <online>                once a second
  *
+ * Besides devices the set has, under names that no product has, LINK_SERVICE with the name of a service account (its
+ * secret: <account>:<SHA-256 of its password in hex>) and LINK_PRODUCT with a ProductKey (its secret: <account>): who
+ * may log in to read notifications, and of which products.
+ *
  * boot is a random number per broker start; seq counts the on/off lines of a boot from 1, so a gap shows;
  * conn is unique over boots (boot time in ms << 20 | counter), positive, below 2^63. A beat, a snap-begin and
  * a snap-end carry the seq of the last on/off line sent before them. */
@@ -30,6 +34,10 @@
 /* $CONTROL topics are handed to plugins by Mosquitto and never routed. */
 #define LINK_TO_BROKER "$CONTROL/otad/v1"
 #define LINK_FROM_BROKER "/otad/broker"
+
+/* In place of a ProductKey. */
+#define LINK_SERVICE "$service"
+#define LINK_PRODUCT "$product"
 
 #define LINK_LINE_MAX 1024
 /* otad keeps its messages below this. */

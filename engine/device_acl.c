@@ -42,6 +42,13 @@ static const struct {
 	{ "/broadcast/@P/+", SUB },
 };
 
+/* Notifications; nobody but otad publishes them. */
+static const char *const notices[] = {
+	"/@P/+/ota/upgrade",
+	"/@P/+/ota/version/post",
+	"/@P/+/+/ota/job/status",
+};
+
 static size_t level(const char *s)
 {
 	return strcspn(s, "/");
@@ -124,6 +131,47 @@ bool device_downlink(const char *topic, struct acl_name *ret_pk, struct acl_name
 		if ((rules[i].flags & DIRECT) && fits(rules[i].pattern, topic, &m)) {
 			*ret_pk = m.pk;
 			*ret_dn = m.dn;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool notice_topic(const char *topic, struct acl_name *ret_pk)
+{
+	for (size_t i = 0; i < ARRAY_LEN(notices) && !strpbrk(topic, "+#"); i++) {
+		struct match m = { { NULL, 0 }, { NULL, 0 } };
+
+		if (fits(notices[i], topic, &m)) {
+			*ret_pk = m.pk;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool notice_may_subscribe(const char *filter, struct acl_name *ret_pk)
+{
+	static const char share[] = "$share/";
+	const char *f = filter;
+
+	if (strncmp(f, share, sizeof share - 1) == 0) {
+		f += sizeof share - 1;
+		if (level(f) == 0 || wild(f, level(f)))
+			return false;
+		f += level(f);
+		f += *f == '/'; /* the filter behind the group's name begins with a slash of its own */
+	}
+	for (size_t i = 0; i < ARRAY_LEN(notices); i++) {
+		struct match m = { { NULL, 0 }, { NULL, 0 } };
+		bool any = strncmp(f, "/+/", 3) == 0;
+
+		if (any && fits(notices[i] + strlen("/@P"), f + strlen("/+"), &m)) {
+			*ret_pk = (struct acl_name){ NULL, 0 };
+			return true;
+		}
+		if (!any && fits(notices[i], f, &m)) {
+			*ret_pk = m.pk;
 			return true;
 		}
 	}

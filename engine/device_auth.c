@@ -77,7 +77,8 @@ bool device_login_parse(const char *client_id, const char *user, struct device_l
 	if (!amp || strlen(client_id) > DEVICE_CLIENT_ID_MAX)
 		return false;
 	dn_len = (size_t)(amp - user);
-	if (dn_len == 0 || dn_len > DEVICE_NAME_TEXT_MAX || !amp[1] || strlen(amp + 1) > DEVICE_NAME_TEXT_MAX)
+	if (dn_len == 0 || dn_len > DEVICE_NAME_TEXT_MAX || !amp[1] || strlen(amp + 1) > DEVICE_NAME_TEXT_MAX ||
+	    amp[1] == '$') /* names of the broker plugin's own (engine/brokerlink.h) */
 		return false;
 	memcpy(l.dn, user, dn_len);
 	memcpy(l.pk, amp + 1, strlen(amp + 1));

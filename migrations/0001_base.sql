@@ -30,6 +30,17 @@ create table access_key (
 	created_ms bigint not null
 );
 
+-- Who may read the notifications of an account's products at the broker. The name is the MQTT user name; of the
+-- password, which is random and long, only the digest is kept.
+create table service_account (
+	id         bigint generated always as identity primary key,
+	account_id bigint not null references account,
+	name       text collate "C" not null unique,
+	secret_sha256 text not null,                    -- lower-case hex
+	disabled   boolean not null default false,
+	created_ms bigint not null
+);
+
 -- Used nonces of changing calls, in the transaction that they guard. Partitioned by arrival (15 minutes);
 -- a text is looked up in all partitions under an advisory lock, so the key needs no uniqueness here.
 create table nonce (
@@ -187,6 +198,24 @@ create table credential_change (
 	bulk        boolean not null default false  -- of an import: nobody waits for it, the others go first
 );
 create index credential_change_first on credential_change (id) where not bulk;
+-- Service accounts and products are handed over in the same way, in place of a ProductKey '$service' and '$product'
+-- (engine/brokerlink.h).
+create function credential_change_service() returns trigger language plpgsql as $$
+begin
+	insert into credential_change (product_key, device_name, device_id) values ('$service', new.name, 0);
+	return null;
+end $$;
+create trigger credential_change_service after insert or update of disabled on service_account
+	for each row execute function credential_change_service();
+create function credential_change_product() returns trigger language plpgsql as $$
+begin
+	insert into credential_change (product_key, device_name, device_id)
+	values ('$product', case when tg_op = 'DELETE' then old.product_key else new.product_key end, 0);
+	return null;
+end $$;
+create trigger credential_change_product after insert or delete on product
+	for each row execute function credential_change_product();
+
 create table credential_feed (
 	shard    int primary key,
 	position bigint not null         -- grows with every delivery; a broker that lags behind gets a snapshot
@@ -401,6 +430,33 @@ create table push_batch (
 	job_ids    bigint[] not null,             -- one element per push
 	seqs       int[] not null
 );
+
+-- Notifications that are still to be published (api §A.3), written in the transaction of what they tell while the
+-- account has somebody to read them. The row goes when the broker has acknowledged.
+create table notice (
+	id         bigint generated always as identity primary key,
+	kind       smallint not null,             -- enum notice_kind
+	at_ms      bigint not null,
+	account_id bigint not null,
+	job_id     bigint,
+	seq        int,                           -- of a task that ended
+	status     smallint,                      -- enum task_state or enum job_status
+	device_id  bigint,                        -- of a version that changed
+	module     text collate "C",
+	detail     text                           -- why the task ended; the version
+);
+
+create function notice_job() returns trigger language plpgsql as $$
+begin
+	insert into notice (kind, at_ms, account_id, job_id, status)
+	select 3, new.modified_ms, j.account_id, new.job_id, new.shown from job j
+	where j.id = new.job_id
+	  and exists (select from service_account a where a.account_id = j.account_id and not a.disabled);
+	return null;
+end $$;
+create trigger notice_job_made after insert on job_run for each row execute function notice_job();
+create trigger notice_job_changed after update on job_run for each row when (old.shown <> new.shown)
+	execute function notice_job();
 
 -- How far the journal of reports is applied, by the journal's own random id.
 create table journal_position (

@@ -70,6 +70,7 @@ begin
 	n := n + partition_drop('nonce', 'YYYY_MM_DD_HH24', '1 hour', at - interval '35 minutes');
 	delete from nonce_rest where at_ms < now_ms - 2100000;
 	delete from task_event_rest where at_ms < now_ms - event_days * 86400000::bigint;
+	delete from notice where at_ms < now_ms - event_days * 86400000::bigint; -- the broker was away all the time
 	return n;
 exception when lock_not_available then
 	return 0;

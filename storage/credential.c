@@ -35,6 +35,7 @@ enum err store_credential_changes(struct db *db, const struct seal_key *master, 
 		c->id = row_int(r, i, C_credential_changes_id);
 		c->product_key = row_text(r, i, C_credential_changes_product_key);
 		c->device_name = row_text(r, i, C_credential_changes_device_name);
+		c->secret = row_text(r, i, C_credential_changes_plain);
 		if (row_bool(r, i, C_credential_changes_may_login))
 			c->secret = open_secret(db, master, c, r, i, C_credential_changes_secret);
 	}
@@ -61,6 +62,26 @@ enum err store_credential_page(struct db *db, const struct seal_key *master, int
 		c->device_name = row_text(r, i, C_credential_page_device_name);
 		c->secret = open_secret(db, master, c, r, i, C_credential_page_secret);
 	}
+	return OK;
+}
+
+enum err store_credential_page_other(struct db *db, const char *after_product_key, const char *after_device_name, int max,
+				     struct credential **ret, size_t *ret_n)
+{
+	struct rows *r;
+	struct args a;
+
+	args_init(&a, db);
+	arg_text(&a, after_product_key);
+	arg_text(&a, after_device_name);
+	arg_int(&a, max);
+	TRY(db_run(db, S_credential_page_other, &a, &r));
+	*ret_n = (size_t)rows_count(r);
+	*ret = ARENA_ARRAY(db_arena(db), *ret_n, struct credential);
+	for (int i = 0; i < rows_count(r); i++)
+		(*ret)[i] = (struct credential){ .product_key = row_text(r, i, C_credential_page_other_product_key),
+						 .device_name = row_text(r, i, C_credential_page_other_device_name),
+						 .secret = row_text(r, i, C_credential_page_other_plain) };
 	return OK;
 }
 

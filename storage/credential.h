@@ -8,7 +8,7 @@
 
 struct credential {
 	int64_t id; /* of the change, or of the device in a page */
-	const char *product_key, *device_name;
+	const char *product_key, *device_name; /* or what engine/brokerlink.h has in their place */
 	const char *secret; /* NULL: the device may not log in */
 };
 
@@ -19,6 +19,9 @@ enum err store_credential_changes(struct db *db, const struct seal_key *master, 
 /* The next page of all devices that may log in, above after_id. */
 enum err store_credential_page(struct db *db, const struct seal_key *master, int64_t after_id, int max,
 			       struct credential **ret, size_t *ret_n) MUST_USE;
+/* The next page of what the full set has besides devices: above these names, "" to begin with. */
+enum err store_credential_page_other(struct db *db, const char *after_product_key, const char *after_device_name, int max,
+				     struct credential **ret, size_t *ret_n) MUST_USE;
 /* How far the brokers of a shard are; 0: nothing was ever delivered. */
 enum err store_credential_position(struct db *db, int shard, int64_t *ret) MUST_USE;
 /* The broker has acknowledged: forgets the changes (n may be 0) and keeps the position, in one transaction. */

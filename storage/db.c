@@ -303,14 +303,16 @@ static enum err prepare_all(struct db *db)
 	return OK;
 }
 
+/* A process that is frozen in a transaction must not hold its locks longer than others wait for them; a backend whose
+ * client is gone must not go on. Compiling a statement takes longer than running any of ours, and costs are no measure
+ * where plans are pinned. */
+#define LIMITS "-c idle_in_transaction_session_timeout=3s -c client_connection_check_interval=1s -c jit=off"
+
 static enum err connect_now(struct db *db)
 {
 	int64_t until = clock_boot_ms() + db->opt.connect_ms;
-	/* A process that is frozen in a transaction must not hold its locks longer than others wait for them; a
-	 * backend whose client is gone must not go on. */
-	static const char limits[] = "-c idle_in_transaction_session_timeout=3s -c client_connection_check_interval=1s";
-	static const char pinned[] = "-c idle_in_transaction_session_timeout=3s -c client_connection_check_interval=1s "
-				     "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
+	static const char limits[] = LIMITS;
+	static const char pinned[] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
 				     "-c plan_cache_mode=force_generic_plan";
 	const char *keys[] = { "dbname",          "application_name",      "options", "client_encoding", "keepalives_idle",
 			       "tcp_user_timeout", "target_session_attrs", NULL };

@@ -131,21 +131,22 @@ struct conn *conns_add(struct conns *t, const struct conn_new *n)
 	ensure(c != NULL);
 	at = (char *)(c + 1);
 	*c = (struct conn){
-		.client = n->client, .number = n->number, .cred = n->cred, .service = n->pk == NULL
+		.client = n->client, .number = n->number, .cred = n->cred,
+		.kind = n->pk ? CONN_DEVICE : n->cred ? CONN_READER : CONN_OTAD
 	};
 	c->id = keep(&at, n->id);
 	c->user = keep(&at, n->user);
 	c->ip = keep(&at, n->ip);
 	c->pk = keep(&at, n->pk);
 	c->dn = keep(&at, n->dn);
-	if (c->cred)
+	if (c->kind == CONN_DEVICE)
 		c->cred->live = c;
 	if (t->n >= t->buckets)
 		grow(t);
 	link_hashes(t, c);
 	list_add(&t->live, c);
 	t->n++;
-	t->online += !c->service;
+	t->online += c->kind == CONN_DEVICE;
 	return c;
 }
 
@@ -182,7 +183,7 @@ void conns_close(struct conns *t, struct conn *c)
 	c->closing = true;
 	list_remove(&t->live, c);
 	list_add(&t->closing, c);
-	t->online -= !c->service;
+	t->online -= c->kind == CONN_DEVICE;
 }
 
 void conns_remove(struct conns *t, struct conn *c)
@@ -190,7 +191,7 @@ void conns_remove(struct conns *t, struct conn *c)
 	release(c);
 	unlink_hashes(t, c);
 	list_remove(c->closing ? &t->closing : &t->live, c);
-	t->online -= !c->closing && !c->service;
+	t->online -= !c->closing && c->kind == CONN_DEVICE;
 	t->n--;
 	free(c);
 }

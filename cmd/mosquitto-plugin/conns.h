@@ -10,16 +10,22 @@
 struct cred;
 struct mosquitto;
 
+enum conn_kind {
+	CONN_OTAD,
+	CONN_READER, /* of a service account, which may have several */
+	CONN_DEVICE
+};
+
 struct conn {
 	struct conn *next_client, *next_id; /* hash chains */
 	struct conn *prev, *next;	    /* in one of the lists */
 	const struct mosquitto *client;
 	int64_t number;	   /* unique over starts of the broker */
-	struct cred *cred; /* NULL: otad's own, or a device's that is to be closed */
-	bool service;	   /* otad's own */
+	struct cred *cred; /* NULL: otad's own, or one that is to be closed */
+	enum conn_kind kind;
 	bool closing;
 	const char *id, *user, *ip;
-	const char *pk, *dn; /* NULL: otad's own */
+	const char *pk, *dn; /* NULL: not a device's */
 };
 
 struct conn_list {

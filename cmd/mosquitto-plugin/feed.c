@@ -49,10 +49,10 @@ static void on_cred(struct plugin *p, const struct link_line *l)
 		c->mark = p->creds.set;
 		return;
 	}
-	if (c && c->live)
-		presence_close(p, c->live);
-	if (c)
+	if (c) {
+		presence_revoke(p, c);
 		creds_remove(&p->creds, c);
+	}
 	(void)creds_add(&p->creds, l->pk, l->dn, l->secret);
 	statefile_add(&p->file, l);
 }
@@ -63,8 +63,7 @@ static void on_del(struct plugin *p, const struct link_line *l)
 
 	if (!c)
 		return;
-	if (c->live)
-		presence_close(p, c->live);
+	presence_revoke(p, c);
 	creds_remove(&p->creds, c);
 	statefile_add(&p->file, l);
 }
@@ -140,8 +139,7 @@ static void forget(void *ctx, struct cred *c)
 {
 	struct plugin *p = ctx;
 
-	if (c->live)
-		presence_close(p, c->live);
+	presence_revoke(p, c);
 	statefile_add(&p->file,
 		      &(struct link_line){ .verb = LINK_CRED_DEL, .pk = cred_pk(c), .dn = cred_dn(c) });
 }

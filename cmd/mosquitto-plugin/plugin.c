@@ -18,7 +18,7 @@
 static const char *const note_texts[NOTE_COUNT] = {
 	[NOTE_LOGIN_REFUSED] = "login refused",
 	[NOTE_ID_TAKEN] = "login refused, another user name is connected with this clientId",
-	[NOTE_TOPIC_REFUSED] = "publish or subscription to a topic that is not the device's refused",
+	[NOTE_TOPIC_REFUSED] = "publish or subscription to a topic of others refused",
 	[NOTE_RETAINED] = "retained publish dropped",
 	[NOTE_OVERSIZED] = "publish above the size limit dropped",
 	[NOTE_STATE_FILE] = "state file could not be written",
@@ -60,6 +60,44 @@ static bool device_login(const struct plugin *p, const char *id, const char *use
 	return *ret && device_login_check(l, password, cred_secret(*ret), strlen(cred_secret(*ret)));
 }
 
+static struct cred *reader_find(const struct plugin *p, const char *user)
+{
+	return creds_find(&p->creds, LINK_SERVICE, strlen(LINK_SERVICE), user, strlen(user));
+}
+
+/* A service account: user name and password as `otactl service create` printed them, any clientId but one that looks
+ * like otad's or a device's. */
+static bool reader_login(const struct plugin *p, const char *id, const char *user, const char *password,
+			 struct cred **ret)
+{
+	struct cred *c = reader_find(p, user);
+	unsigned char digest[DIGEST_MAX];
+	char hex[2 * DIGEST_MAX + 1];
+	const char *want;
+
+	if (!c || strchr(id, '|') || strncmp(id, "otad-", 5) == 0)
+		return false;
+	digest_once(DIGEST_SHA256, password, strlen(password), digest);
+	hex_encode(digest, DIGEST_MAX, hex);
+	want = cred_secret(c) + strcspn(cred_secret(c), ":");
+	if (strlen(want) != sizeof hex || !crypto_equal(want + 1, hex, sizeof hex - 1))
+		return false;
+	*ret = c;
+	return true;
+}
+
+/* Who is it? Of a device the names are set, of otad itself nothing. */
+static bool login(const struct plugin *p, const struct mosquitto_evt_basic_auth *e, const char *id,
+		  struct device_login *l, struct cred **ret)
+{
+	l->pk[0] = '\0';
+	*ret = NULL;
+	if (strcmp(e->username, p->service_user) == 0)
+		return service_password_good(p, e->password) && !strchr(id, '|');
+	return reader_login(p, id, e->username, e->password, ret) ||
+	       device_login(p, id, e->username, e->password, l, ret);
+}
+
 static int on_basic_auth(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_basic_auth *e = data;
@@ -68,22 +106,14 @@ static int on_basic_auth(int event, void *data, void *userdata)
 	struct conn_new n = { .client = e->client, .id = id, .user = e->username, .ip = ip ? ip : "-" };
 	struct conn *other;
 	struct device_login l;
-	struct cred *c = NULL;
+	struct cred *c;
 
 	(void)event;
-	if (!id || !e->username || !e->password) {
+	if (!id || !e->username || !e->password || !login(p, e, id, &l, &c)) {
 		plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
 		return MOSQ_ERR_AUTH;
 	}
-	if (strcmp(e->username, p->service_user) == 0) {
-		if (!service_password_good(p, e->password) || strchr(id, '|')) {
-			plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
-			return MOSQ_ERR_AUTH;
-		}
-	} else if (!device_login(p, id, e->username, e->password, &l, &c)) {
-		plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
-		return MOSQ_ERR_AUTH;
-	} else {
+	if (l.pk[0]) {
 		n.pk = l.pk;
 		n.dn = l.dn;
 	}
@@ -140,13 +170,45 @@ static bool device_may_get(const struct conn *c, const char *topic)
 	return !device_downlink(topic, &pk, &dn) && device_may_subscribe(c->pk, c->dn, topic);
 }
 
-/* While otad is away its kept session goes on taking the reports that devices get acknowledgements for. Nobody
- * has a session under this name without otad's password. */
-static bool kept_for_service(const struct plugin *p, const struct mosquitto *client)
+/* Is the product one of the reader's account? */
+static bool reader_owns(const struct plugin *p, const struct cred *reader, const struct acl_name *pk)
 {
-	const char *user = mosquitto_client_username(client);
+	const struct cred *product = creds_find(&p->creds, LINK_PRODUCT, strlen(LINK_PRODUCT), pk->at, pk->len);
+	size_t len = strcspn(cred_secret(reader), ":");
 
-	return user && strcmp(user, p->service_user) == 0;
+	return product && strlen(cred_secret(product)) == len &&
+	       memcmp(cred_secret(product), cred_secret(reader), len) == 0;
+}
+
+static bool reader_may(const struct plugin *p, const struct cred *reader, const struct mosquitto_evt_acl_check *e)
+{
+	struct acl_name pk;
+
+	switch (e->access) {
+	case MOSQ_ACL_READ:
+		return notice_topic(e->topic, &pk) && reader_owns(p, reader, &pk);
+	case MOSQ_ACL_SUBSCRIBE:
+		return notice_may_subscribe(e->topic, &pk) && (!pk.at || reader_owns(p, reader, &pk));
+	case MOSQ_ACL_UNSUBSCRIBE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* While otad is away its kept session goes on taking the reports that devices get acknowledgements for, and so do
+ * those of service accounts with their notifications. Nobody has a session under such a name without its password. */
+static bool kept_may_get(const struct plugin *p, const struct mosquitto_evt_acl_check *e)
+{
+	const char *user = mosquitto_client_username(e->client);
+	const struct cred *reader;
+
+	if (!user || e->access != MOSQ_ACL_READ)
+		return false;
+	if (strcmp(user, p->service_user) == 0)
+		return true;
+	reader = reader_find(p, user);
+	return reader && reader_may(p, reader, e);
 }
 
 /* A will comes here after its connection's end: then the client is not known any more, and it is refused. So
@@ -160,12 +222,17 @@ static int on_acl_check(int event, void *data, void *userdata)
 
 	(void)event;
 	if (!c)
-		return e->access == MOSQ_ACL_READ && kept_for_service(p, e->client) ? MOSQ_ERR_SUCCESS :
-										      MOSQ_ERR_ACL_DENIED;
-	if (c->service)
+		return kept_may_get(p, e) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+	if (c->kind == CONN_OTAD)
 		return MOSQ_ERR_SUCCESS;
 	if (c->closing)
 		return MOSQ_ERR_ACL_DENIED;
+	if (c->kind == CONN_READER) {
+		good = reader_may(p, c->cred, e);
+		if (!good && e->access != MOSQ_ACL_READ)
+			plugin_note(p, NOTE_TOPIC_REFUSED, c->user, e->topic);
+		return good ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+	}
 	switch (e->access) {
 	case MOSQ_ACL_WRITE:
 		good = device_publish_good(p, c, e);
@@ -198,7 +265,7 @@ static int on_message(int event, void *data, void *userdata)
 	struct cred *to;
 
 	(void)event;
-	if (!c || !c->service || !device_downlink(e->topic, &pk, &dn))
+	if (!c || c->kind != CONN_OTAD || !device_downlink(e->topic, &pk, &dn))
 		return MOSQ_ERR_SUCCESS;
 	to = creds_find(&p->creds, pk.at, pk.len, dn.at, dn.len);
 	if (to && to->live)
@@ -215,7 +282,7 @@ static int on_control(int event, void *data, void *userdata)
 	const struct conn *c = conns_find(&p->conns, e->client);
 
 	(void)event;
-	if (c && c->service)
+	if (c && c->kind == CONN_OTAD)
 		feed_message(p, e->payload, e->payloadlen);
 	return MOSQ_ERR_SUCCESS;
 }

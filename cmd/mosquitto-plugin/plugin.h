@@ -63,11 +63,13 @@ void feed_message(struct plugin *p, const void *payload, size_t len);
 void feed_tick(struct plugin *p, int64_t now_boot_ms);
 
 void presence_init(struct plugin *p);
-/* A device logged in; makes the connection, and closes the device's older one. */
+/* Somebody logged in; makes the connection, and closes a device's older one. */
 void presence_login(struct plugin *p, struct cred *c, const struct conn_new *n);
 /* The connection is gone, or never came up. */
 void presence_end(struct plugin *p, struct conn *c);
-/* A device's connection has to go: it may do nothing any more and is closed at the next tick. */
+/* Every connection that was made with this credential has to go; so before it is removed. */
+void presence_revoke(struct plugin *p, const struct cred *cred);
+/* A connection has to go: it may do nothing any more and is closed at the next tick. */
 void presence_close(struct plugin *p, struct conn *c);
 /* Answers hello. */
 void presence_state(struct plugin *p);

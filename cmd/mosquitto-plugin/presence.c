@@ -57,19 +57,34 @@ void presence_close(struct plugin *p, struct conn *c)
 	conns_close(&p->conns, c);
 }
 
+void presence_revoke(struct plugin *p, const struct cred *cred)
+{
+	struct conn *next;
+
+	if (cred->live)
+		presence_close(p, cred->live);
+	if (strcmp(cred_pk(cred), LINK_SERVICE) != 0)
+		return;
+	for (struct conn *c = p->conns.live.first; c; c = next) {
+		next = c->next;
+		if (c->cred == cred)
+			presence_close(p, c);
+	}
+}
+
 void presence_login(struct plugin *p, struct cred *c, const struct conn_new *n)
 {
 	struct conn_new with = *n;
 
 	with.number = p->next_conn++;
 	with.cred = c;
-	/* One identity, one connection. Closing it here would be inside of the new one's CONNECT. */
-	if (c && c->live)
-		presence_close(p, c->live);
-	if (!c) {
+	if (!n->pk) {
 		(void)conns_add(&p->conns, &with);
 		return;
 	}
+	/* One identity, one connection. Closing it here would be inside of the new one's CONNECT. */
+	if (c->live)
+		presence_close(p, c->live);
 	p->seq++;
 	say(p, LINK_ON, conns_add(&p->conns, &with), 0);
 }
@@ -78,7 +93,7 @@ void presence_end(struct plugin *p, struct conn *c)
 {
 	if (p->cursor == c)
 		p->cursor = c->next;
-	if (!c->service) {
+	if (c->kind == CONN_DEVICE) {
 		p->seq++;
 		say(p, LINK_OFF, c, 0);
 	}
@@ -105,7 +120,7 @@ static void snapshot_piece(struct plugin *p)
 		const struct conn *c = p->cursor;
 
 		p->cursor = c->next;
-		if (c->service)
+		if (c->kind != CONN_DEVICE)
 			continue;
 		say(p, LINK_SNAP, c, 0);
 		p->named++;

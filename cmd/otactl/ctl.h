@@ -34,7 +34,7 @@ struct command {
 };
 
 /* NULL-terminated (group NULL); one table per file. */
-extern const struct command commands_setup[], commands_key[], commands_job[], commands_fleet[],
+extern const struct command commands_setup[], commands_key[], commands_service[], commands_job[], commands_fleet[],
 	commands_docs[];
 
 /* Value of --name, "" for a flag that is given, NULL when it is absent. */

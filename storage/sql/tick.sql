@@ -142,17 +142,28 @@ where r.job_id = u.job_id;
 -- name: tick_log
 -- in: bigint[] bigint[] int[] smallint[] smallint[] smallint[] text[]
 -- out:
+-- Success and failure are notified, too; 9: timeout.
+with moved as materialized (
+	select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
+		as u(at_ms, job_id, seq, from_state, to_state, why, detail)
+), told as (
+	insert into notice (kind, at_ms, account_id, job_id, seq, status, detail)
+	select 1, m.at_ms, j.account_id, m.job_id, m.seq, m.to_state,
+	       case when m.to_state = 5 then 'success' when m.why = 9 then 'timeout' else coalesce(m.detail, '') end
+	from moved m join job j on j.id = m.job_id
+	where m.to_state in (5, 6)
+	  and exists (select from service_account a where a.account_id = j.account_id and not a.disabled)
+	order by m.at_ms
+)
 insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
-select at_ms, job_id, seq, seq, from_state, to_state, why, detail
-from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
-	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
+select at_ms, job_id, seq, seq, from_state, to_state, why, detail from moved;
 
 -- name: tick_versions
 -- in: bigint[] text[] text[] bigint[] bigint text bigint[] bigint
 -- out:
 -- A version is written only when it differs from the stored one, $6 only where there is none, those reported before $8
 -- only when they are newer than the stored one; devices that are gone are left out. Those that a strategy may match by
--- this report, last heard at $7, are to be looked at.
+-- this report, last heard at $7, are to be looked at; a change is notified.
 with reported as materialized (
 	select d.id, d.product_id, u.module, u.version, u.reported_ms, u.heard_ms
 	from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $7::bigint[])
@@ -164,13 +175,22 @@ with reported as materialized (
 	where exists (select from strategy s join job j on j.id = s.job_id
 		where s.product_id = r.product_id and s.module = r.module
 		  and (s.group_id is not null or r.version = any (j.src_versions)))
+), changed as (
+	insert into device_module as m (device_id, module, version, reported_ms, modified_ms)
+	select id, module, version, reported_ms, $5::bigint from reported
+	on conflict (device_id, module) do update
+	set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms,
+	    modified_ms = excluded.modified_ms
+	where m.version <> excluded.version and excluded.version <> $6::text
+	  and (excluded.reported_ms >= $8::bigint or excluded.reported_ms > m.reported_ms)
+	returning m.device_id, m.module, m.version, m.reported_ms
 )
-insert into device_module as m (device_id, module, version, reported_ms, modified_ms)
-select id, module, version, reported_ms, $5::bigint from reported
-on conflict (device_id, module) do update
-set prev_version = m.version, version = excluded.version, reported_ms = excluded.reported_ms, modified_ms = excluded.modified_ms
-where m.version <> excluded.version and excluded.version <> $6::text
-  and (excluded.reported_ms >= $8::bigint or excluded.reported_ms > m.reported_ms);
+insert into notice (kind, at_ms, account_id, device_id, module, detail)
+select 2, c.reported_ms, p.account_id, c.device_id, c.module, c.version
+from changed c
+join reported r on r.id = c.device_id and r.module = c.module
+join product p on p.id = r.product_id
+where exists (select from service_account a where a.account_id = p.account_id and not a.disabled);
 
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]

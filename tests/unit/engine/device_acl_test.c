@@ -92,5 +92,76 @@ static void test_downlinks(void)
 	CHECK(!device_downlink("/otad/broker", &pk, &dn));
 }
 
+/* What service accounts may subscribe to, and of which product ("" none, "*" any); NULL: it is refused. */
+static void test_notice_filters(void)
+{
+	static const struct {
+		const char *filter, *pk;
+	} t[] = {
+		{ "/a1/dev/ota/upgrade", "a1" },
+		{ "/a1/+/ota/upgrade", "a1" },
+		{ "/+/+/ota/upgrade", "*" },
+		{ "/+/dev/ota/version/post", "*" },
+		{ "/a1/+/ota/version/post", "a1" },
+		{ "/a1/+/+/ota/job/status", "a1" },
+		{ "/+/fw/job/ota/job/status", "*" },
+		{ "$share/g//+/+/ota/upgrade", "*" },
+		{ "$share/g//a1/+/ota/upgrade", "a1" },
+		{ "$share/g/a1/+/ota/upgrade", NULL },
+		{ "$share//a1/+/ota/upgrade", NULL },
+		{ "$share/+//a1/+/ota/upgrade", NULL },
+		{ "$share/g", NULL },
+		{ "$share/g/", NULL },
+		{ "", NULL },
+		{ "#", NULL },
+		{ "/#", NULL },
+		{ "/a1/#", NULL },
+		{ "/a1/dev/#", NULL },
+		{ "/a1/dev/ota/#", NULL },
+		{ "/a1/dev/ota/+", NULL },
+		{ "/a1/dev/ota/upgrade/", NULL },
+		{ "/a1/dev/ota/upgrade/x", NULL },
+		{ "/a1/dev/+/upgrade", NULL },
+		{ "/#/dev/ota/upgrade", NULL },
+		{ "/a1/#/ota/upgrade", NULL },
+		{ "//dev/ota/upgrade", NULL },
+		{ "/a1//ota/upgrade", NULL },
+		{ "a1/dev/ota/upgrade", NULL },
+		{ "/a1/dev/user/get", NULL },
+		{ "/otad/broker", NULL },
+		{ "/ota/device/upgrade/+/+", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct acl_name pk = { NULL, 0 };
+		bool may = notice_may_subscribe(t[i].filter, &pk);
+		const char *want = t[i].pk;
+
+		if (may != (want != NULL))
+			test_fail(__FILE__, __LINE__, "%s: %d", t[i].filter, may);
+		if (may && (strcmp(want, "*") == 0 ? pk.at != NULL
+						   : pk.len != strlen(want) || memcmp(pk.at, want, pk.len) != 0))
+			test_fail(__FILE__, __LINE__, "%s: of another product", t[i].filter);
+	}
+}
+
+static void test_notice_topics(void)
+{
+	struct acl_name pk;
+
+	CHECK(notice_topic("/a1/dev.1/ota/upgrade", &pk) && pk.len == 2 && memcmp(pk.at, "a1", 2) == 0);
+	CHECK(notice_topic("/a1/dev/ota/version/post", &pk));
+	CHECK(notice_topic("/a1/fw/job/ota/job/status", &pk));
+	CHECK(!notice_topic("/a1/+/ota/upgrade", &pk));
+	CHECK(!notice_topic("/a1/dev/ota/upgrade/x", &pk));
+	CHECK(!notice_topic("/a1/dev/user/get", &pk));
+	CHECK(!notice_topic("/ota/device/upgrade/a1/dev", &pk));
+	/* devices have no part in it */
+	expect("/" PK "/" DN "/ota/upgrade", false, false);
+	expect("/" PK "/" DN "/ota/version/post", false, false);
+	expect("/" PK "/fw/job/ota/job/status", false, false);
+}
+
 TESTS("engine/device_acl", { "matrix", test_matrix }, { "broadcast", test_broadcast },
-      { "downlinks", test_downlinks })
+      { "downlinks", test_downlinks }, { "notice_filters", test_notice_filters },
+      { "notice_topics", test_notice_topics })
