@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define MAKING_WAIT_MS 1500
+#define MAKING_WAIT_MS 500 /* a worker waits: others want it too */
 #define MAKING_POLL_MS 10
 
 struct confirm_in {
