@@ -118,10 +118,12 @@ static void update(struct live_job *j, const struct tick_run *run)
 	bool again = !j->live || run->rescan_no != j->run.rescan_no ||
 		     (j->run.max_per_minute == 0 && run->max_per_minute > 0);
 
+	if (again && (!j->live || j->cursor >= j->run.tasks))
+		j->cursor = 0;
+	else
+		j->again |= again;
 	j->run = *run;
 	j->live = true;
-	if (again)
-		j->cursor = 0;
 }
 
 static void forget_gone(struct jobs *js)

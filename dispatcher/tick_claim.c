@@ -44,8 +44,8 @@ static enum err walk(struct work *w, struct live_job *j)
 	size_t n = 0;
 	int32_t last = j->run.tasks, to = (int32_t)i64_min(last, (int64_t)j->cursor + max->walk_rows);
 
-	if (j->cursor >= last && j->ready.overflow && ready_depth(&j->ready) < max->walk_until) {
-		j->ready.overflow = false;
+	if (j->cursor >= last && (j->again || j->ready.overflow) && ready_depth(&j->ready) < max->walk_until) {
+		j->again = j->ready.overflow = false;
 		j->cursor = 0;
 		return OK;
 	}

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from client import Client, now_ms, stays, wait_until
+from mqtt_device import MqttDevice
 
 MINUTE, HOUR = 60, 3600
 F = "iot.firmware."
@@ -592,3 +593,38 @@ def test_calls_at_once_leave_one_life(api, fleet):
         t.join()
     assert codes <= allowed
     assert len(set(states(api, job).values())) == 1
+
+
+def test_many_confirmations_starve_nobody(fresh_stack):
+    """Each makes the engine look through the job again; the last task of a large one has its turn all the same."""
+    stack = fresh_stack
+    api = Client(stack.endpoint, stack.ak, stack.sk)
+    pk = api.product()
+    stack.sql("insert into device (product_id, name, secret, created_ms) select (select id from product where "
+              "product_key = %s), 'bulk' || g, '', 0 from generate_series(1, 30000) g", pk)
+    d = MqttDevice(stack.broker, api.device(pk)).connect()
+    job = api.job(api.firmware(pk), NeedConfirm=True)
+    made(api, job, 30001)
+    ids = [t["TaskId"] for page in range(1, 21)
+           for t in api.must("ListOTATaskByJob", JobId=job, CurrentPage=page, PageSize=100)["Data"]["SimpleOTATaskInfo"]]
+    last = api.must("ListOTATaskByJob", JobId=job, DeviceNames=[d.name])["Data"]["SimpleOTATaskInfo"][0]["TaskId"]
+    stop = threading.Event()
+    work = iter(ids)
+
+    def confirm_on():
+        for ident in work:
+            if stop.is_set():
+                return
+            confirm(api, ident)
+    threads = [threading.Thread(target=confirm_on) for _ in range(4)]
+    for t in threads:
+        t.start()
+    confirm(api, last)
+    try:
+        d.wait_push(within=20)
+        assert next(work, None), "all were confirmed before the push came: that showed nothing"
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+        d.disconnect()
