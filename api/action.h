@@ -40,6 +40,7 @@ struct call {
 	const char *key_id;     /* AccessKeyId */
 	enum role role;
 	const char *audit_target; /* a handler that changes something says what: shown in the audit row */
+	const void *refusal; /* a handler that refuses may explain it: an `out` struct, shown beside the error */
 	/* Set by a handler: runs after the commit, outside the transaction and before the answer, e.g. to wait
 	 * until the broker has a credential. Its error is the call's error. */
 	enum err (*after_commit)(struct call *c, void *arg);

@@ -246,11 +246,11 @@ enum err err_shown(enum err e)
 	return e;
 }
 
-void encode_error(struct arena *a, struct buf *to, enum format f, const char *action_name,
-		  const char *request_id, const char *host_id, const struct error *error)
+void encode_error(struct arena *a, struct buf *to, enum format f, const struct action *action,
+		  const void *why, const char *request_id, const char *host_id, const struct error *error)
 {
-	bool business = action_name && err_info(error->err)->http_status == 200;
-	const char *root = business ? arena_printf(a, "%sResponse", action_name) : "Error";
+	bool business = action && err_info(error->err)->http_status == 200;
+	const char *root = business ? arena_printf(a, "%sResponse", action->name) : "Error";
 	struct sink s = sink_open(a, to, f, root);
 	enum err shown = err_shown(error->err);
 	const char *code = error_code(error), *text = error_text(error);
@@ -265,16 +265,19 @@ void encode_error(struct arena *a, struct buf *to, enum format f, const char *ac
 	put_text(&s, "Code", code);
 	put_text(&s, "ErrorMessage", text);
 	put_text(&s, "Message", text);
+	if (business && why)
+		put_fields(&s, action->out, why);
 	sink_close(&s, root);
 }
 
-void request_refuse(struct request *rq, enum format f, const char *action_name, const struct error *error)
+void request_refuse(struct request *rq, enum format f, const struct action *action, const void *why,
+		    const struct error *error)
 {
 	const char *host = request_header(rq, "Host");
 
 	rq->status = err_info(err_shown(error->err))->http_status;
 	rq->content_type = format_content_type(f);
 	rq->reply = buf_owned(&rq->arena, REPLY_MAX);
-	encode_error(&rq->arena, rq->reply, f, action_name, rq->request_id, host && host[0] ? host : "otad",
+	encode_error(&rq->arena, rq->reply, f, action, why, rq->request_id, host && host[0] ? host : "otad",
 		     error);
 }

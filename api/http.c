@@ -156,7 +156,7 @@ static void answer_error(struct door *d, struct request *rq, enum format f, enum
 
 	error_init(&error, &rq->arena);
 	(void)fail_param(&error, err, NULL);
-	request_refuse(rq, f, NULL, &error);
+	request_refuse(rq, f, NULL, NULL, &error);
 	metric_add_label(M_API_REFUSED, error_code(&error), 1);
 	send_answer(d, rq);
 }

@@ -137,6 +137,7 @@ static enum err run_transaction(struct call *c, const struct caller *who, const 
 
 		error_clear(c->error);
 		c->audit_target = NULL;
+		c->refusal = NULL;
 		c->after_commit = NULL;
 		db_begin_work(c->db, c->arena, c->error);
 		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_read(c, who, in, out);
@@ -189,7 +190,7 @@ static void encode_answer(struct request *rq, struct call *c, enum format f, enu
 	}
 	if (c->error->err == OK)
 		(void)fail_param(c->error, e, NULL);
-	request_refuse(rq, f, c->action ? c->action->name : NULL, c->error);
+	request_refuse(rq, f, c->action, c->refusal, c->error);
 }
 
 static void count_call(const struct request *rq, const struct call *c, enum err e)

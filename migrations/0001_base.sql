@@ -185,6 +185,9 @@ create table device_apply (
 	status     text not null,        -- CHECK .. CREATE_FAILED (api.md §8.7)
 	wanted     int not null,
 	made       int not null default 0,
+	names      text[],               -- of devices that were named; null: random names
+	nicknames  text[],               -- beside the names; an element may be null
+	invalid    text[] not null default '{}',  -- names that were taken, when they were checked or made
 	created_ms bigint not null
 );
 

@@ -45,7 +45,8 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 {
 	struct arena *arena = db_arena(db);
 	const char **names = ARENA_ARRAY(arena, n, const char *),
-		   **versions = ARENA_ARRAY(arena, n, const char *);
+		   **versions = ARENA_ARRAY(arena, n, const char *),
+		   **nicknames = ARENA_ARRAY(arena, n, const char *);
 	const void **secrets = ARENA_ARRAY(arena, n, const void *);
 	size_t *lens = ARENA_ARRAY(arena, n, size_t);
 	struct rows *r = NULL;
@@ -58,6 +59,7 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 
 		names[i] = in[i].name;
 		versions[i] = in[i].version;
+		nicknames[i] = in[i].nickname;
 		secrets[i] = s.data;
 		lens[i] = s.len;
 	}
@@ -72,6 +74,7 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 	else
 		arg_null(&a);
 	arg_int(&a, now);
+	arg_texts(&a, nicknames, n);
 	TRY(db_one(db, S_devices_add, &a, &r));
 	*ret_added = row_int(r, 0, C_devices_add_added);
 	return OK;

@@ -36,7 +36,8 @@ enum err store_device_add(struct db *db, const struct seal_key *master, int64_t 
 struct device_import {
 	const char *name;
 	const char *secret;
-	const char *version; /* of the default module; NULL: not known */
+	const char *version;  /* of the default module; NULL: not known */
+	const char *nickname; /* or NULL */
 };
 /* Adds n devices (at most a few thousand) in one statement; a name that exists already is left as it is, so
  * that an import can be repeated. Names may not occur twice. apply_id 0: of no batch. *ret_added: really

@@ -4,6 +4,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/waker.h"
+#include "storage/apply.h"
 #include "storage/housekeeping.h"
 #include "storage/store_sweep.h"
 
@@ -11,6 +12,7 @@
 
 #define ROUND_MS (10 * MS_PER_MINUTE)
 #define RETRY_MS MS_PER_MINUTE
+#define CHECKS_KEPT_MS (7 * MS_PER_DAY) /* of names, by BatchCheckDeviceNames */
 
 struct housekeeper {
 	struct waker waker;
@@ -26,6 +28,7 @@ static enum err round_run(struct housekeeper *h)
 	db_set_deadline(h->db, (int)config_now()->database_timeout_ms);
 	TRY(store_sweep(h->db, h->store, clock_now(), &deleted));
 	TRY(store_partitions_maintain(h->db, clock_now(), config_now()->event_days, &changed));
+	TRY(store_apply_forget(h->db, clock_now() - CHECKS_KEPT_MS));
 	log_event(EV_HOUSEKEEPING, LINT("partitions", changed), LINT("uploads", deleted));
 	return OK;
 }

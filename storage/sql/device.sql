@@ -18,16 +18,16 @@ with d as (
 select d.id, c.id as change_id from d join c on c.device_id = d.id;
 
 -- name: devices_add
--- in: bigint text text[] bytea[] text[] bigint bigint
+-- in: bigint text text[] bytea[] text[] bigint bigint text[]
 -- out: added
 -- Many at once; names that exist are left as they are. $5: versions, null = not known; $6: batch; null =
--- an import, whose credentials give way to others.
+-- an import, whose credentials give way to others; $8: nicknames, null = none.
 with new as (
-	select n.name, n.secret, n.version
-	from unnest($3::text[], $4::bytea[], $5::text[]) as n(name, secret, version)
+	select n.name, n.secret, n.version, n.nickname
+	from unnest($3::text[], $4::bytea[], $5::text[], $8::text[]) as n(name, secret, version, nickname)
 ), d as (
-	insert into device (product_id, name, secret, apply_id, created_ms)
-	select $1::bigint, name, secret, $6::bigint, $7::bigint from new
+	insert into device (product_id, name, secret, nickname, apply_id, created_ms)
+	select $1::bigint, name, secret, nickname, $6::bigint, $7::bigint from new
 	on conflict (product_id, name) do nothing
 	returning id, name
 ), c as (

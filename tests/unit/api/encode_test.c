@@ -96,7 +96,7 @@ static void check_error(enum format f, enum err err, const char *param, const ch
 	error_init(&e, &a);
 	(void)fail_param(&e, err, param);
 	to = buf_owned(&a, REPLY_MAX);
-	encode_error(&a, to, f, "QueryOTAJob", "ID", "h:1", &e);
+	encode_error(&a, to, f, &action, NULL, "ID", "h:1", &e);
 	CHECK_STR(buf_str(to), want);
 	arena_free(&a);
 }
@@ -136,7 +136,7 @@ static void test_inner_errors_are_hidden(void)
 		error_init(&e, &a);
 		(void)fail(&e, err, "select secret from access_key");
 		to = buf_owned(&a, REPLY_MAX);
-		encode_error(&a, to, FORMAT_JSON, NULL, "ID", "h", &e);
+		encode_error(&a, to, FORMAT_JSON, NULL, NULL, "ID", "h", &e);
 		CHECK(!strstr(buf_str(to), "select"));
 		CHECK(strstr(buf_str(to), err_info(shown)->text));
 	}
