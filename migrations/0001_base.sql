@@ -434,6 +434,18 @@ create table push_batch (
 	seqs       int[] not null
 );
 
+-- What remains of push_batch, by month: n pushes of a job entered the broker between claimed_ms and at_ms. The proof of
+-- pace (report_pace).
+create table push_log (
+	at_ms      bigint not null,               -- when all of the batch was acknowledged, or counted as that
+	job_id     bigint not null,
+	claimed_ms bigint not null,
+	n          int not null,
+	per_minute int not null                   -- the job's limit
+) partition by range (at_ms);
+create index push_log_job on push_log (job_id, claimed_ms);
+create table push_log_rest partition of push_log default;
+
 -- Notifications that are still to be published (api §A.3), written in the transaction of what they tell while the
 -- account has somebody to read them. The row goes when the broker has acknowledged.
 create table notice (

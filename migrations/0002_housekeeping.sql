@@ -1,4 +1,4 @@
--- Partitions of task_event (months) and nonce (hours): made ahead, dropped when old. Called every few minutes by
+-- Partitions of task_event and push_log (months) and nonce (hours): made ahead, dropped when old. Called every few minutes by
 -- every process; one of them does the work, nobody waits longer than lock_timeout. The default partitions
 -- catch what arrives when nobody has called for long; a range that has rows there is left to them.
 
@@ -59,6 +59,9 @@ begin
 		n := n + partition_make('task_event', 'task_event_' || to_char(start, 'YYYY_MM'),
 			(extract(epoch from start) * 1000)::bigint,
 			(extract(epoch from start + interval '1 month') * 1000)::bigint)::int;
+		n := n + partition_make('push_log', 'push_log_' || to_char(start, 'YYYY_MM'),
+			(extract(epoch from start) * 1000)::bigint,
+			(extract(epoch from start + interval '1 month') * 1000)::bigint)::int;
 	end loop;
 	for i in 0..3 loop
 		start := date_trunc('hour', at) + i * interval '1 hour';
@@ -67,9 +70,11 @@ begin
 			(extract(epoch from start + interval '1 hour') * 1000)::bigint)::int;
 	end loop;
 	n := n + partition_drop('task_event', 'YYYY_MM', '1 month', at - event_days * interval '1 day');
+	n := n + partition_drop('push_log', 'YYYY_MM', '1 month', at - event_days * interval '1 day');
 	n := n + partition_drop('nonce', 'YYYY_MM_DD_HH24', '1 hour', at - interval '35 minutes');
 	delete from nonce_rest where at_ms < now_ms - 2100000;
 	delete from task_event_rest where at_ms < now_ms - event_days * 86400000::bigint;
+	delete from push_log_rest where at_ms < now_ms - event_days * 86400000::bigint;
 	delete from notice where at_ms < now_ms - event_days * 86400000::bigint; -- the broker was away all the time
 	return n;
 exception when lock_not_available then

@@ -191,6 +191,8 @@ enum err store_report_pace(struct db *db, int64_t job_id, struct report_pace *re
 		.first_ms = row_int(r, 0, C_report_pace_first_ms),
 		.last_ms = row_int(r, 0, C_report_pace_last_ms),
 		.worst_ms = row_int(r, 0, C_report_pace_worst_ms),
+		.worst_limit = row_int(r, 0, C_report_pace_worst_limit),
+		.excess = row_int(r, 0, C_report_pace_excess),
 	};
 	return OK;
 }

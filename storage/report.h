@@ -58,8 +58,12 @@ enum err store_report_job(struct db *db, int64_t job_id, struct report_job *ret)
 enum err store_report_job_account(struct db *db, int64_t job_id, int64_t *ret) MUST_USE;
 
 struct report_pace {
-	int64_t pushes, worst; /* worst: most pushes within 60 seconds */
-	utc_ms first_ms, last_ms, worst_ms;
+	int64_t pushes;
+	utc_ms first_ms, last_ms;
+	/* No 60 seconds had more pushes than `worst`, reached at worst_ms; excess: above 0, some had more than their
+	 * limit, if pushes entered the broker as late as may be. */
+	int64_t worst, worst_limit, excess;
+	utc_ms worst_ms;
 };
 enum err store_report_pace(struct db *db, int64_t job_id, struct report_pace *ret) MUST_USE;
 

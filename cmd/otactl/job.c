@@ -275,12 +275,13 @@ static enum err job_pace(struct ctl *c)
 	line_int(t, "Pushes", p.pushes);
 	line_time(t, "First push", p.first_ms);
 	line_time(t, "Last push", p.last_ms);
-	line_int(t, "Most in 60 seconds", p.worst);
+	line_int(t, "At most in 60 seconds", p.worst);
 	line_time(t, "  ending at", p.worst_ms);
+	if (p.worst > 0)
+		line_int(t, "  limit then", p.worst_limit);
 	table_print(t);
-	if (p.worst > j.max_per_minute)
-		(void)puts("More than the limit in force now; a limit that was lowered does not count for "
-			   "what was before.");
+	if (p.excess > 0)
+		(void)printf("Some 60 seconds may have had %lld more than the limit then.\n", (long long)p.excess);
 	return OK;
 }
 
@@ -298,7 +299,7 @@ const struct command commands_job[] = {
 	  "Cancels all unfinished tasks and ends the strategy; --keep-running: all tasks but those in progress.",
 	  job_cancel },
 	{ "job", "pace", WAY_DATABASE, 1, 1, "", "JOBID",
-	  "Shows the fullest 60 seconds of pushes against MaximumPerMinute.", job_pace },
+	  "Proves the pace by the log: how many pushes no 60 seconds had more than, against MaximumPerMinute.", job_pace },
 	{ .group = NULL },
 };
 /* clang-format on */

@@ -44,20 +44,40 @@ order by j.id desc limit $4::int;
 
 -- name: report_pace
 -- in: bigint
--- out: pushes first_ms last_ms worst worst_ms
--- Pushes of a job by the log of moves, those that were never handed to the broker (why 16) taken out, and the
--- fullest 60 seconds, ending at worst_ms. Time of a push: when it was claimed.
+-- out: pushes first_ms last_ms worst worst_ms worst_limit excess
+-- Pushes of a job by the log of moves, those that were never handed to the broker (why 16) taken out, and the fullest
+-- 60 seconds. When a push entered the broker is not known, only that it was between its claim and its acknowledgement.
+-- Let s be the last claim among the pushes that entered within [x, x + 60 s): all of them were claimed by s and
+-- acknowledged after x > s - 60 s. So no 60 seconds had more than the most, over all claims s, that were claimed by s
+-- and acknowledged after s - 60 s. worst_limit: the highest limit in force in the minute before worst_ms; excess: by
+-- how much any such number is above its limit.
 with moves as (
 	select at_ms, seq, why, lead(why) over (partition by seq order by at_ms, why) as next_why
 	from task_event where job_id = $1::bigint and why in (3, 16)
 ), push as (
-	select at_ms from moves where why = 3 and next_why is distinct from 16
+	select count(*) as pushes, min(at_ms) as first_ms, max(at_ms) as last_ms
+	from moves where why = 3 and next_why is distinct from 16
+), step as (
+	select claimed_ms as t, n, per_minute, true as claim from push_log where job_id = $1
+	union all
+	select at_ms + 60000, -n, null, false from push_log where job_id = $1
+	union all -- on their way
+	select b.claimed_ms, count(*)::int, r.max_per_minute, true
+	from push_batch b cross join unnest(b.job_ids) as u(job_id) join job_run r on r.job_id = u.job_id
+	where b.acked_ms is null and u.job_id = $1
+	group by b.id, r.max_per_minute
 ), filled as (
-	select at_ms, count(*) over (order by at_ms range between 59999 preceding and current row) as n from push
+	select t, claim, sum(n) over (order by t, claim rows unbounded preceding) as n,
+	       max(per_minute) over (order by t range between 60000 preceding and current row) as per_minute
+	from step
+), worst as (
+	select max(n) as n, (array_agg(t order by n desc, t))[1] as t, (array_agg(per_minute order by n desc, t))[1] as per_minute,
+	       max(n - per_minute) as excess
+	from filled where claim
 )
-select count(*) as pushes, min(at_ms) as first_ms, max(at_ms) as last_ms, coalesce(max(n), 0) as worst,
-       (array_agg(at_ms order by n desc, at_ms))[1] as worst_ms
-from filled;
+select p.pushes, p.first_ms, p.last_ms, coalesce(w.n, 0)::bigint as worst, w.t as worst_ms, w.per_minute as worst_limit,
+       coalesce(w.excess, 0)::bigint as excess
+from push p cross join worst w;
 
 -- name: report_pause
 -- in: bigint bool bigint

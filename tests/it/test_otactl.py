@@ -263,7 +263,32 @@ def test_pace_shows_the_fullest_minute(stack, api, fleet):
     for d in f.devices:
         d.wait_push()
     shown = fields(stack.otactl("job", "pace", job))
-    assert (shown["MaximumPerMinute"], shown["Pushes"], shown["Most in 60 seconds"]) == ("600", "4", "4")
+    assert (shown["MaximumPerMinute"], shown["Pushes"], shown["At most in 60 seconds"]) == ("600", "4", "4")
+
+
+def log_pushes(stack, job, rows):
+    """Rows of (claimed, acknowledged, number, limit), in seconds."""
+    key = re.search(r"^Number +(\d+)$", stack.otactl("job", "show", job).stdout, re.M).group(1)
+    stack.sql("delete from push_log where job_id = %s", key)
+    for claimed, acked, n, limit in rows:
+        stack.sql("insert into push_log values (%s, %s, %s, %s, %s)", acked * 1000, key, claimed * 1000, n, limit)
+
+
+@pytest.mark.parametrize("rows, worst, limit, over", [
+    ([(0, 0, 5, 10), (30, 30, 5, 10), (59, 59, 5, 10)], 15, 10, 5),
+    ([(0, 0, 5, 10), (30, 30, 5, 10), (60, 60, 5, 10)], 10, 10, 0),
+    ([(0, 40, 5, 10), (30, 30, 5, 10), (99, 99, 5, 10)], 10, 10, 0),   # a broker that was slow to acknowledge
+    ([(0, 45, 5, 10), (60, 61, 5, 10), (104, 104, 5, 10)], 15, 10, 5),
+    ([(0, 0, 8, 10), (50, 50, 1, 1)], 9, 10, 0),                       # the limit was lowered in between
+    ([(0, 0, 1, 1), (70, 70, 2, 1)], 2, 1, 1),
+    ([], 0, None, 0)])
+def test_pace_counts_what_may_have_been_in_a_minute(stack, api, fleet, rows, worst, limit, over):
+    job = api.job(api.firmware(fleet(1, online=False).pk), MaximumPerMinute=10)
+    log_pushes(stack, job, rows)
+    out = stack.otactl("job", "pace", job)
+    shown = fields(out)
+    assert (shown["At most in 60 seconds"], shown.get("limit then")) == (str(worst), limit and str(limit))
+    assert (f"had {over} more than" in out.stdout) == (over > 0)
 
 
 # ---- an existing fleet ----
