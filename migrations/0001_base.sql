@@ -411,8 +411,11 @@ create table job_order (
 
 create index job_order_open on job_order (job_id) where not done;
 
--- Every move of a task, append-only, by month.
+-- Every move of a task, append-only, by month. A task's moves happen under its job's lock, so `no` gives their
+-- order; times do not: a report counts from when it was received, a timer from when it was due.
+create sequence task_event_no;
 create table task_event (
+	no         bigint not null default nextval('task_event_no'),
 	at_ms      bigint not null,
 	job_id     bigint not null,
 	seq        int not null,

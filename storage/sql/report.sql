@@ -52,7 +52,7 @@ order by j.id desc limit $4::int;
 -- and acknowledged after s - 60 s. worst_limit: the highest limit in force in the minute before worst_ms; excess: by
 -- how much any such number is above its limit.
 with moves as (
-	select at_ms, seq, why, lead(why) over (partition by seq order by at_ms, why) as next_why
+	select at_ms, seq, why, lead(why) over (partition by seq order by no) as next_why
 	from task_event where job_id = $1::bigint and why in (3, 16)
 ), push as (
 	select count(*) as pushes, min(at_ms) as first_ms, max(at_ms) as last_ms
@@ -131,4 +131,4 @@ where a.device_id = $1::bigint order by a.module;
 -- The log of a task. Making a range of tasks is logged once.
 select at_ms, from_state, to_state, why, coalesce(detail, '') as detail
 from task_event where job_id = $1::bigint and seq <= $2::bigint and to_seq >= $2
-order by at_ms desc, why desc limit $3::int;
+order by no desc limit $3::int;
