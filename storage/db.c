@@ -308,6 +308,13 @@ static enum err prepare_all(struct db *db)
  * where plans are pinned. */
 #define LIMITS "-c idle_in_transaction_session_timeout=3s -c client_connection_check_interval=1s -c jit=off"
 
+/* The server's remarks; libpq would print them into our log. */
+static void unheard(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
 static enum err connect_now(struct db *db)
 {
 	int64_t until = clock_boot_ms() + db->opt.connect_ms;
@@ -323,6 +330,7 @@ static enum err connect_now(struct db *db)
 
 	db->conn = PQconnectStartParams(keys, values, 1);
 	ensure(db->conn != NULL);
+	(void)PQsetNoticeProcessor(db->conn, unheard, NULL);
 	if (PQstatus(db->conn) == CONNECTION_BAD)
 		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
 	while (p != PGRES_POLLING_OK) {
