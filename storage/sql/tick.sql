@@ -40,10 +40,10 @@ join device d on d.product_id = p.id and d.name = u.name;
 -- name: tick_active
 -- in: bigint[]
 -- out: device_id module job_id seq state
--- The unfinished tasks of these devices.
+-- The unfinished tasks of these devices, each once however often its device is named.
 select a.device_id, a.module, a.job_id, a.seq, t.state
-from unnest($1::bigint[]) as u(id) join active_task a on a.device_id = u.id
-join task t on t.job_id = a.job_id and t.seq = a.seq
+from active_task a join task t on t.job_id = a.job_id and t.seq = a.seq
+where a.device_id = any ($1::bigint[])
 order by a.device_id, a.module;
 
 -- ---- feeding -----------------------------------------------------------------------------------------------
