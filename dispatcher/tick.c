@@ -373,10 +373,17 @@ static void wait_for_work(struct engine *g, int64_t until_boot_ms)
 {
 	struct pollfd p = { .fd = g->wake_fd, .events = POLLIN };
 	int64_t left = until_boot_ms - clock_boot_ms();
+
+	if (left > 0)
+		(void)poll(&p, 1, (int)left);
+}
+
+/* Whoever wakes the engine has changed something of the jobs. */
+static void woken(struct engine *g)
+{
 	uint64_t count;
 
-	if (left > 0 && poll(&p, 1, (int)left) > 0 &&
-	    read(g->wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
+	if (read(g->wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
 		g->look_at_boot_ms = 0;
 }
 
@@ -435,6 +442,7 @@ int64_t engine_turn(struct engine *g)
 	arena_reset(&g->arena);
 	error_init(&g->error, &g->arena);
 	db_begin_work(g->db, &g->arena, &g->error);
+	woken(g);
 	e = turn(g, &more);
 	atomic_store(&g->db_up, e == OK);
 	atomic_store(&g->caught_up, e == OK && atomic_load(&g->leased) && online_known(g));

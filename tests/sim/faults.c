@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Faults between any two steps. Every call of the database passes here (the linker's --wrap puts these functions
+ * in front of storage/db.c), and every publish. A process that was killed goes on running in our hands until it
+ * returns, but nothing that it does reaches anybody: that is what being dead means to the others. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+#include "engine/base/metrics.h"
+
+/* What the linker makes of --wrap. */
+enum err __real_db_begin(struct db *db, enum db_mode mode);
+enum err __real_db_commit(struct db *db);
+enum err __real_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
+enum err __real_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
+enum err __wrap_db_begin(struct db *db, enum db_mode mode);
+enum err __wrap_db_commit(struct db *db);
+enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
+enum err __wrap_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
+
+static struct world *the_world;
+
+void faults_world(struct world *w)
+{
+	the_world = w;
+}
+
+static const char *const kind_names[FAULT_KINDS] = { "none", "crash before", "crash after", "lost before",
+						     "lost after", "slow" };
+static const char *const actor_names[] = { "-", "engine", "maker", "call", "watch" };
+
+void faults_plan(struct world *w, enum actor actor)
+{
+	struct rng *r = &w->rng_fault;
+	enum fault_kind kind = FAULT_NONE;
+
+	if (w->calm)
+		return;
+	if (rng_chance(r, w->p.crash))
+		kind = rng_chance(r, 500) ? FAULT_CRASH_BEFORE : FAULT_CRASH_AFTER;
+	else if (rng_chance(r, w->p.lost))
+		kind = rng_chance(r, 500) ? FAULT_LOST_BEFORE : FAULT_LOST_AFTER;
+	else if (rng_chance(r, w->p.slow))
+		kind = FAULT_SLOW;
+	w->fault = (struct fault){ .kind = kind, .actor = actor, .countdown = rng_skewed(r, 40) };
+}
+
+/* The fault that strikes at this very call. */
+static enum fault_kind strikes(struct world *w)
+{
+	enum fault_kind kind = w->fault.kind;
+
+	if (kind == FAULT_NONE || w->actor != w->fault.actor || w->fault.countdown-- > 0)
+		return FAULT_NONE;
+	w->fault.kind = FAULT_NONE;
+	w->faults[kind]++;
+	trace(w, "fault %s in %s", kind_names[kind], actor_names[w->actor]);
+	return kind;
+}
+
+/* Ends the actor's connection at the server, and waits until it is gone with all its locks. */
+static void cut_database(struct world *w)
+{
+	static const char *const names[] = { "", "otad engine", "otad maker", "sim calls", "" };
+	struct rows *r;
+	struct arena a;
+	struct error e;
+	enum actor actor = w->actor;
+
+	if (w->database_down)
+		return;
+	w->actor = ACTOR_WATCH;
+	arena_init(&a);
+	error_init(&e, &a);
+	db_begin_work(w->db_watch, &a, &e);
+	if (db_script_rows(w->db_watch,
+			   arena_printf(&a,
+					"select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+					"where application_name = '%s' and datname = current_database()",
+					names[actor]),
+			   &r) != OK)
+		broken(w, "cutting the connection: %s", error_text(&e));
+	arena_free(&a);
+	w->actor = actor;
+}
+
+static bool dead(const struct world *w)
+{
+	return w && w->otad.dead && (w->actor == ACTOR_ENGINE || w->actor == ACTOR_MAKER);
+}
+
+static enum err unreachable(struct db *db)
+{
+	return fail(db_error(db), ERR_DB_CONNECTION, "the process is dead");
+}
+
+/* Before a call: false when it is not to be made at all. */
+static bool before_call(struct world *w, struct db *db, enum fault_kind kind)
+{
+	if (kind == FAULT_CRASH_BEFORE) {
+		w->otad.dead = true;
+		db_rollback(db); /* the server does it when the socket closes */
+		return false;
+	}
+	if (kind == FAULT_LOST_BEFORE)
+		cut_database(w);
+	if (kind == FAULT_SLOW)
+		world_meanwhile(w, sim_now_us() + rng_between(&w->rng_fault, 100, 20000) * US_PER_MS);
+	else
+		sim_clock_set(sim_now_us() + rng_between(&w->rng_fault, 20, 400));
+	return true;
+}
+
+/* After it: the error to give instead of the answer, or OK. */
+static enum err after_call(struct world *w, struct db *db, enum fault_kind kind, enum err lost)
+{
+	if (kind == FAULT_CRASH_AFTER) {
+		w->otad.dead = true;
+		db_rollback(db);
+		return unreachable(db);
+	}
+	if (kind == FAULT_LOST_AFTER) {
+		cut_database(w);
+		return fail(db_error(db), lost, "the answer was lost");
+	}
+	return OK;
+}
+
+/* Calls of the simulation itself pass. */
+static bool hooked(void)
+{
+	return the_world && the_world->actor != ACTOR_NONE && the_world->actor != ACTOR_WATCH;
+}
+
+/* One call of the database, as make() makes it, with whatever strikes before and after it. */
+struct db_call {
+	struct db *db;
+	enum err (*make)(const struct db_call *c);
+	enum err lost; /* what it looks like when the answer gets lost */
+	enum db_mode mode;
+	enum stmt stmt;
+	const struct args *args;
+	struct rows **ret;
+};
+
+static enum err pass(const struct db_call *c)
+{
+	struct world *w = the_world;
+	enum fault_kind kind;
+	enum err e, instead;
+
+	if (!hooked())
+		return c->make(c);
+	if (dead(w))
+		return unreachable(c->db);
+	kind = strikes(w);
+	if (!before_call(w, c->db, kind))
+		return unreachable(c->db);
+	e = c->make(c);
+	instead = after_call(w, c->db, kind, c->lost);
+	return instead != OK ? instead : e;
+}
+
+static enum err make_begin(const struct db_call *c)
+{
+	return __real_db_begin(c->db, c->mode);
+}
+
+static enum err make_commit(const struct db_call *c)
+{
+	if (hooked()) /* two of them: a full look */
+		the_world->dirty = the_world->dirty == ACTOR_NONE ? the_world->actor : ACTOR_WATCH;
+	return __real_db_commit(c->db);
+}
+
+static enum err make_run(const struct db_call *c)
+{
+	return __real_db_run(c->db, c->stmt, c->args, c->ret);
+}
+
+static enum err make_one(const struct db_call *c)
+{
+	return __real_db_one(c->db, c->stmt, c->args, c->ret);
+}
+
+enum err __wrap_db_begin(struct db *db, enum db_mode mode)
+{
+	return pass(&(struct db_call){ .db = db, .make = make_begin, .lost = ERR_DB_CONNECTION, .mode = mode });
+}
+
+enum err __wrap_db_commit(struct db *db)
+{
+	return pass(&(struct db_call){ .db = db, .make = make_commit, .lost = ERR_COMMIT_UNKNOWN });
+}
+
+enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
+{
+	return pass(&(struct db_call){
+		.db = db, .make = make_run, .lost = ERR_DB_CONNECTION, .stmt = s, .args = a, .ret = ret });
+}
+
+enum err __wrap_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
+{
+	return pass(&(struct db_call){
+		.db = db, .make = make_one, .lost = ERR_DB_CONNECTION, .stmt = s, .args = a, .ret = ret });
+}
+
+/* ---- the broker, and the world at large ---- */
+
+bool faults_at_broker(struct world *w)
+{
+	enum fault_kind kind;
+
+	if (w->otad.dead)
+		return false;
+	kind = w->fault.kind == FAULT_SLOW ? FAULT_NONE : strikes(w);
+	if (kind == FAULT_CRASH_BEFORE || kind == FAULT_CRASH_AFTER)
+		w->otad.dead = true;
+	else if (kind == FAULT_LOST_BEFORE || kind == FAULT_LOST_AFTER)
+		broker_cut(w, true);
+	sim_clock_set(sim_now_us() + rng_between(&w->rng_fault, 5, 60));
+	return kind != FAULT_CRASH_BEFORE;
+}
+
+void faults_waiting(struct world *w)
+{
+	if (!w->otad.dead && w->fault.kind == FAULT_SLOW && strikes(w) == FAULT_SLOW)
+		world_meanwhile(w, sim_now_us() + rng_between(&w->rng_fault, 100, 20000) * US_PER_MS);
+}
+
+static void database_back(struct world *w, int64_t a, int64_t b, const char *text)
+{
+	(void)a;
+	(void)b;
+	(void)text;
+	cluster_recover();
+	db_free(w->db_watch);
+	w->db_watch = world_connection(w, "sim watch");
+	w->database_down = false;
+	w->dirty = ACTOR_WATCH;
+	trace(w, "the database is back");
+}
+
+static void kill_otad(struct world *w)
+{
+	if (!w->otad.up || w->otad.dead)
+		return;
+	trace(w, "kill");
+	w->otad.dead = true;
+	if (!w->in_turn)
+		otad_bury(w);
+}
+
+/* Something happens to the world every now and then. */
+static void strike(struct world *w, int64_t a, int64_t b, const char *text)
+{
+	struct rng *r = &w->rng_fault;
+
+	(void)a;
+	(void)b;
+	(void)text;
+	if (w->calm)
+		return;
+	if (rng_chance(r, w->p.cut))
+		broker_cut(w, rng_chance(r, 500));
+	if (rng_chance(r, w->p.freeze))
+		broker_freeze(w, rng_skewed(r, 100) * US_PER_SECOND);
+	if (rng_chance(r, w->p.broker_restart))
+		broker_restart(w);
+	if (rng_chance(r, w->p.crash))
+		kill_otad(w);
+	if (rng_chance(r, w->p.database_crash) && !w->database_down && w->actor == ACTOR_NONE) {
+		trace(w, "the database crashes");
+		cluster_crash();
+		w->database_down = true;
+		w->database_crashes++;
+		agenda_in(w, rng_skewed(r, 900) * US_PER_SECOND + US_PER_SECOND, database_back, 0, 0, NULL);
+	}
+	agenda_in(w, rng_between(r, 1, 60) * US_PER_SECOND, strike, 0, 0, NULL);
+}
+
+void faults_start(struct world *w)
+{
+	agenda_in(w, 10 * US_PER_SECOND, strike, 0, 0, NULL);
+}

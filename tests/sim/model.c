@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the model knows of the world: what was said and received, versions, and who was to get a task (rules §3). */
+#include "tests/sim/model_priv.h"
+
+#include "dispatcher/journal.h"
+#include "engine/brokerlink.h"
+#include "engine/ids.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct model *model_new(struct world *w)
+{
+	struct model *m = calloc(1, sizeof *m);
+
+	(void)w;
+	ensure(m != NULL);
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	free(m->said.items);
+	free(m->received.items);
+	free(m->versions.items);
+	free(m->conns.items);
+	free(m->tasks.items);
+	free(m);
+}
+
+/* ---- reports ---- */
+
+int64_t model_said(struct world *w, struct said s)
+{
+	LIST_ADD(&w->model->said, s);
+	return (int64_t)w->model->said.n;
+}
+
+struct conn_seen *model_conn(struct world *w, int64_t conn)
+{
+	struct model *m = w->model;
+
+	for (size_t i = m->conns.n; i-- > 0;)
+		if (m->conns.items[i].conn == conn)
+			return &m->conns.items[i];
+	return NULL;
+}
+
+/* The earliest that otad can know of a connection, and the first line that says it is over. */
+static void presence(struct world *w, char *text, utc_ms at, uint64_t next)
+{
+	struct link_line l;
+	struct conn_seen *c;
+	char *line;
+
+	for (line = link_next(&text); line; line = link_next(&text)) {
+		if (!link_parse(line, &l) || !l.conn)
+			continue;
+		c = model_conn(w, l.conn);
+		if (!c && l.verb != LINK_OFF)
+			LIST_ADD(&w->model->conns, ((struct conn_seen){ .conn = l.conn,
+								    .device = world_device_named(w, l.dn),
+								    .since = at }));
+		else if (c && l.verb == LINK_OFF && !c->over_at)
+			c->over_at = next;
+	}
+}
+
+void model_received(struct world *w, const char *topic, const char *payload, utc_ms at)
+{
+	struct model *m = w->model;
+	struct received r = { .at = at, .reconnected = mqtt_ingest_since(w->otad.mqtt) };
+	struct journal_record rec;
+	struct arena a;
+	const char *digits;
+
+	arena_init(&a);
+	if (journal_read(w->otad.journal, &a, m->journal_end, 1, &rec) != 1)
+		broken(w, "the journal does not give back what it took");
+	m->journal_end = r.next = rec.next;
+	if (strcmp(topic, LINK_FROM_BROKER) == 0)
+		presence(w, arena_strdup(&a, payload), at, r.next);
+	arena_free(&a);
+	digits = strstr(payload, "\"id\":\"");
+	if (strcmp(topic, LINK_FROM_BROKER) != 0 && digits) {
+		r.said = (size_t)strtoll(digits + 6, NULL, 10);
+		trace(w, "report %zu at %llu", r.said, (unsigned long long)r.next);
+	}
+	LIST_ADD(&m->received, r);
+}
+
+/* ---- versions ---- */
+
+void model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at)
+{
+	const char *now = model_version(w, d, module, INT64_MAX);
+
+	if (now && (strcmp(now, version) == 0 || strcmp(version, "app-1.0.0-20180101.1000") == 0))
+		return;
+	LIST_ADD(&w->model->versions,
+	     ((struct version_said){ .device = d, .module = module, .version = version, .at = at }));
+}
+
+const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at)
+{
+	const struct model *m = w->model;
+
+	for (size_t i = m->versions.n; i-- > 0;) {
+		const struct version_said *v = &m->versions.items[i];
+
+		if (v->device == d && v->module == module && v->at <= at)
+			return v->version;
+	}
+	return NULL;
+}
+
+void model_imported(struct world *w, struct device *d, const char *version)
+{
+	model_reported(w, d, 0, version, SIM_EPOCH_MS);
+}
+
+/* ---- who gets a task ---- */
+
+static bool candidate(const struct world *w, const struct sim_job *j, const struct device *d)
+{
+	const struct package *p = j->package;
+	const char *v = model_version(w, d, p->module, j->created_ms);
+
+	if (!d->id || d->disabled || (v && strcmp(v, p->dest) == 0))
+		return false;
+	if (j->targets == TARGETS_NAMED && !j->named[d->index])
+		return false;
+	if (j->src && (!v || strcmp(v, j->src) != 0))
+		return false;
+	return !p->differential || (v && strcmp(v, p->src) == 0);
+}
+
+struct ranked {
+	unsigned char hash[DIGEST_MAX];
+	size_t device;
+};
+
+static int by_hash(const void *x, const void *y)
+{
+	const struct ranked *a = x, *b = y;
+	int c = memcmp(a->hash, b->hash, 8);
+
+	return c ? c : (a->device > b->device) - (a->device < b->device);
+}
+
+static int by_index(const void *x, const void *y)
+{
+	const struct ranked *a = x, *b = y;
+
+	return (a->device > b->device) - (a->device < b->device);
+}
+
+void model_choose(struct world *w, struct sim_job *j)
+{
+	struct ranked *r = ARENA_ARRAY(&w->arena, w->n_devices, struct ranked);
+	char id[ID_LEN + 1], text[ID_LEN + 1 + 64];
+	size_t n = 0;
+
+	id_format(ID_FIRMWARE, j->package->id, 0, id);
+	for (size_t i = 0; i < w->n_devices; i++) {
+		const struct device *d = &w->devices[i];
+
+		if (!candidate(w, j, d))
+			continue;
+		memcpy(text, id, sizeof id); /* with its NUL */
+		memcpy(text + sizeof id, d->name, strlen(d->name));
+		digest_once(DIGEST_SHA256, text, sizeof id + strlen(d->name), r[n].hash);
+		r[n++].device = i;
+	}
+	if (j->targets == TARGETS_GRAY && n > 0) {
+		qsort(r, n, sizeof *r, by_hash);
+		n = (size_t)i64_max((int64_t)n * j->gray_milli / 100000, 1);
+		qsort(r, n, sizeof *r, by_index);
+	}
+	j->expected = ARENA_ARRAY(&w->arena, n + 1, size_t);
+	for (size_t i = 0; i < n; i++)
+		j->expected[i] = r[i].device;
+	j->n_expected = n;
+}
+
+void model_created(struct world *w, struct sim_job *j, enum err e)
+{
+	if (e != OK && e != ERR_NO_DEVICE)
+		return;
+	model_choose(w, j);
+	if ((j->n_expected == 0) != (e == ERR_NO_DEVICE))
+		broken(w, "a job with %zu candidates is answered with %s", j->n_expected, err_info(e)->name);
+}
+
+/* ---- when something is due ---- */
+
+bool model_caught_up(const struct world *w)
+{
+	return w->model->position == w->model->journal_end;
+}
+
+int64_t model_next_us(struct world *w)
+{
+	struct model *m = w->model;
+	utc_ms next = INT64_MAX;
+
+	for (size_t i = 0; i < m->tasks.n; i++) {
+		const struct model_task *t = m->tasks.items[i];
+
+		if (!unfinished(t))
+			continue;
+		if (t->deadline)
+			next = i64_min(next, t->deadline);
+		if (t->retry_at)
+			next = i64_min(next, t->retry_at);
+		if (t->verdict_at)
+			next = i64_min(next, t->verdict_at);
+	}
+	for (size_t i = 0; i < w->n_jobs; i++) {
+		const struct sim_job *j = &w->jobs[i];
+
+		if (j->status == JOB_PLANNED)
+			next = i64_min(next, j->schedule_ms);
+		if (j->finish_ms && !job_status_ended(j->status == JOB_NONE ? JOB_PLANNED : j->status))
+			next = i64_min(next, j->finish_ms);
+	}
+	return next == INT64_MAX ? INT64_MAX : i64_max((next - SIM_EPOCH_MS) * US_PER_MS, sim_now_us());
+}

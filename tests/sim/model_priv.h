@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by model.c and check.c. */
+#ifndef SIM_MODEL_PRIV_H
+#define SIM_MODEL_PRIV_H
+
+#include "dispatcher/mqtt.h"
+#include "tests/sim/model.h"
+
+/* A message in the journal. */
+struct received {
+	size_t said; /* number; 0: not a device's */
+	utc_ms at, reconnected;
+	uint64_t next; /* position behind it */
+};
+/* A version that was new when its report was applied. */
+struct version_said {
+	struct device *device;
+	int module;
+	const char *version;
+	utc_ms at;
+};
+struct conn_seen {
+	int64_t conn;
+	struct device *device;
+	utc_ms since;	  /* when the journal first heard of it */
+	uint64_t over_at; /* position behind the line that ended it; 0: none yet */
+};
+
+#define LIST_ADD(v, item)                                                            \
+	do {                                                                         \
+		if ((v)->n == (v)->cap) {                                            \
+			(v)->cap = (v)->cap ? 2 * (v)->cap : 64;                     \
+			(v)->items = realloc((v)->items, (v)->cap * sizeof *(v)->items); \
+			ensure((v)->items != NULL);                                  \
+		}                                                                    \
+		(v)->items[(v)->n++] = (item);                                       \
+	} while (0)
+#define LIST(T)                \
+	struct {               \
+		T *items;      \
+		size_t n, cap; \
+	}
+struct model {
+	LIST(struct said) said;
+	LIST(struct received) received;
+	LIST(struct version_said) versions;
+	LIST(struct conn_seen) conns;
+	LIST(struct model_task *) tasks;
+	size_t applied;	      /* of `received` */
+	uint64_t journal_end; /* position behind the last */
+	uint64_t position;    /* what the database says is applied */
+	uint64_t position_before; /* the same at the last look */
+	int64_t last_no;      /* of the log */
+	int64_t jobs, timers; /* a sum that changes with any job's state; how many timers there are */
+	utc_ms last_look;
+};
+
+/* As of a time, as far as reports were applied; NULL: never said. */
+const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at);
+void model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at);
+/* Fills in who is to get a task of the job. */
+void model_choose(struct world *w, struct sim_job *j);
+struct conn_seen *model_conn(struct world *w, int64_t conn);
+
+#endif

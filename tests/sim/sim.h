@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Campaigns in simulated time: the real engine, maker, journal, API actions and SQL on a private PostgreSQL, in
+ * one thread under a clock that only the simulation moves. What is simulated is the world around them: the
+ * broker with its plugin (in place of dispatcher/mqtt.c), devices, operators, crashes. Everything random comes
+ * out of the seed, so the same seed gives the same trace. Each seed runs in a process of its own. */
+#ifndef SIM_H
+#define SIM_H
+
+#include "engine/base/arena.h"
+#include "engine/base/config.h"
+#include "engine/base/crypto.h"
+#include "engine/task.h"
+#include "storage/db.h"
+
+#define US_PER_MS 1000LL
+#define US_PER_SECOND 1000000LL
+
+struct world;
+
+/* ---- chance ---- */
+
+struct rng {
+	uint64_t state;
+};
+struct rng rng_of(uint64_t seed, uint64_t stream);
+uint64_t rng_next(struct rng *r);
+int64_t rng_between(struct rng *r, int64_t lo, int64_t hi); /* both possible */
+bool rng_chance(struct rng *r, int permille);
+/* Mostly small, sometimes up to max. */
+int64_t rng_skewed(struct rng *r, int64_t max);
+
+/* ---- time (in place of engine/base/clock.c) ---- */
+
+#define SIM_EPOCH_MS 1767225600000LL /* 2026-01-01: the clock starts at 1 s after boot */
+int64_t sim_now_us(void);
+/* Never backwards: an earlier time is ignored. */
+void sim_clock_set(int64_t boot_us);
+
+/* ---- the private cluster; the parent process owns it ---- */
+
+void cluster_start(void);
+void cluster_stop(void);
+/* In the parent: serves what a child asks for until it ends; returns its wait status, and the trace that it told. */
+int cluster_serve(int fd, int child, uint64_t *ret_trace);
+/* In a child: the channel to the parent. */
+void cluster_client(int fd);
+void cluster_report(uint64_t trace);
+/* In a child. Kills the server as a crash would, and starts it again; returns when it answers. */
+void cluster_crash(void);
+void cluster_recover(void);
+const char *cluster_conninfo(struct arena *a, const char *database);
+/* An empty database with the schema, the default account and one product; its conninfo. */
+const char *cluster_database(struct arena *a, const char *name);
+void cluster_drop(const char *name);
+/* A directory that goes with the cluster. */
+const char *cluster_dir(struct arena *a, const char *name);
+
+#define SIM_PRODUCT "a1simulated"
+
+/* ---- what is to happen ---- */
+
+typedef void (*event_fn)(struct world *w, int64_t a, int64_t b, const char *text);
+struct event {
+	int64_t at_us;
+	uint64_t no; /* order among equals */
+	event_fn fn;
+	int64_t a, b;
+	const char *text;
+};
+struct agenda {
+	struct event *items; /* a binary heap */
+	size_t n, cap;
+	uint64_t next_no;
+};
+
+/* ---- packages and devices ---- */
+
+#define MODULES_MAX 2
+extern const char *const sim_modules[MODULES_MAX];
+
+struct package {
+	int64_t id;
+	int module;
+	bool differential;
+	const char *src, *dest;
+};
+
+struct device {
+	int index;
+	int64_t id;  /* 0: deleted */
+	int64_t row; /* the same, for ever */
+	const char *name;
+	struct rng rng;
+	const char *version[MODULES_MAX]; /* what it runs */
+	int64_t conn;	  /* live connection at the broker; 0: none */
+	int64_t plan;	  /* number of what it is doing; older plans stop */
+	bool gone;	  /* it never comes back */
+	bool disabled, deleted;
+	int64_t pushed;	  /* messages that reached it */
+};
+
+/* ---- the broker ---- */
+
+struct broker_message {
+	const char *topic, *payload;
+	size_t len;
+};
+struct broker {
+	int64_t boot, seq, conns;
+	bool down;
+	int64_t frozen_until_us, last_beat_us;
+	/* The ingest session: messages not yet handed to it, and the last ones that were. */
+	struct broker_message *queue;
+	size_t head, n, cap;
+	struct broker_message recent[8];
+	size_t n_recent;
+};
+
+/* ---- otad ---- */
+
+enum actor { ACTOR_NONE, ACTOR_ENGINE, ACTOR_MAKER, ACTOR_CALL, ACTOR_WATCH };
+
+struct otad {
+	struct journal *journal;
+	struct mqtt *mqtt;
+	struct maker *maker;
+	struct engine *engine;
+	bool up;
+	bool dead; /* crashed within a step: from here on nothing it does reaches anybody */
+	int64_t next_turn_us, maker_due_us;
+	bool maker_busy; /* stopped in the middle of its work */
+	int64_t maker_budget;
+};
+
+/* A fault that waits for its moment within a step. */
+enum fault_kind {
+	FAULT_NONE,
+	FAULT_CRASH_BEFORE, /* the process is killed before this call of the database or broker reaches it */
+	FAULT_CRASH_AFTER,  /* and here before its answer comes back */
+	FAULT_LOST_BEFORE,  /* the connection breaks before the statement */
+	FAULT_LOST_AFTER,   /* it is carried out, and the answer lost */
+	FAULT_SLOW,	    /* the call takes seconds; meanwhile the world goes on */
+	FAULT_KINDS
+};
+struct fault {
+	enum fault_kind kind;
+	enum actor actor;
+	int64_t countdown; /* calls of that actor until it strikes */
+};
+
+/* ---- jobs, as the operators know them ---- */
+
+enum targets { TARGETS_ALL, TARGETS_GRAY, TARGETS_NAMED };
+struct sim_job {
+	int64_t id; /* 0: not known yet whether it was created */
+	const struct package *package;
+	enum targets targets;
+	bool *named;	 /* by device */
+	const char *src; /* NULL: of any version */
+	int64_t gray_milli;
+	bool need_push, need_confirm, multi_module;
+	int overwrite_mode;
+	int retry_interval_min, retry_count, timeout_min; /* -1, 0, 0: none */
+	utc_ms created_ms, schedule_ms, finish_ms;
+	int rate; /* MaximumPerMinute */
+
+	/* as the database says (check.c) */
+	enum job_status status;
+	bool paused, chosen, finished; /* finished: its finish time was carried out */
+	int made;
+	int64_t orders, mask_seen; /* states that some order covers: tasks made later are made CANCELED */
+	struct model_task **tasks;  /* by seq - 1 */
+	size_t *expected;	    /* devices that were to be chosen, in the order of their seq */
+	size_t n_expected;
+	int64_t silent_from_us; /* nothing is handed over later than 1 s after this; INT64_MAX: it may be */
+	int64_t *pushed_us; /* when its pushes entered the broker */
+	size_t n_pushed, cap_pushed;
+};
+
+/* ---- the world ---- */
+
+/* How rough a seed is; in permille where nothing else is said. */
+struct profile {
+	int devices, packages;
+	int64_t chaos_minutes; /* of simulated time */
+	int jobs;	       /* about so many are created */
+	int window;	       /* pushes that may wait for the broker */
+	int crash, lost, slow, cut, freeze, broker_restart, database_crash; /* per step */
+	int duplicate, reorder, nonsense, drop_presence;		      /* per message */
+	int flapping; /* how often devices come and go */
+	int misbehaviour[8]; /* weights of what a device does with a push (fleet.c) */
+	int modules;
+	bool interleave; /* calls and rounds of the maker in the middle of a tick */
+};
+
+struct world {
+	uint64_t seed;
+	struct profile p;
+	struct arena arena; /* lives as long as the world */
+	struct rng rng_plan, rng_ops, rng_net, rng_fault;
+	struct agenda agenda;
+	bool print_trace;
+	uint64_t trace;
+	const char *dir, *database;
+	struct config config;
+	struct seal_key master;
+	struct package_store *store;
+	struct db *db_call, *db_watch;
+	int64_t account_id, instance_id, product_id;
+
+	struct device *devices;
+	size_t n_devices;
+	struct package *packages;
+	size_t n_packages;
+	struct sim_job *jobs;
+	size_t n_jobs, cap_jobs;
+	struct broker broker;
+	struct otad otad;
+	struct fault fault;
+	enum actor actor;
+	bool in_turn;
+	enum actor dirty; /* who committed something since the last look */
+	bool calm; /* the chaos is over: no faults, devices obey */
+	bool database_down;
+	int64_t busy_until_us;
+	utc_ms punctual_ms; /* the last turn did all that was due at this time; 0: it did not */
+	struct model *model;
+
+	int64_t steps, faults[FAULT_KINDS], crashes, cuts, restarts, database_crashes, turns, pushes, reports, calls;
+};
+
+/* world.c */
+void agenda_at(struct world *w, int64_t at_us, event_fn fn, int64_t a, int64_t b, const char *text);
+void agenda_in(struct world *w, int64_t delay_us, event_fn fn, int64_t a, int64_t b, const char *text);
+/* A line of the trace: hashed, and printed when asked for. No addresses, no random ids. */
+void trace(struct world *w, const char *fmt, ...) PRINTF(2, 3);
+/* The simulation found something: says what, the seed and how to replay it, and ends the process. */
+NORETURN void broken(struct world *w, const char *fmt, ...) PRINTF(2, 3);
+struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace);
+void world_free(struct world *w);
+/* Until this time, or until done() says so (may be NULL). */
+void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w));
+/* What other threads and processes do while a call of otad waits, up to a time. */
+void world_meanwhile(struct world *w, int64_t until_us);
+/* Something happened that concerns otad. */
+void world_busy(struct world *w);
+struct db *world_connection(struct world *w, const char *name);
+struct sim_job *world_job(struct world *w, int64_t job_id);
+struct device *world_device_named(struct world *w, const char *name);
+
+/* otad.c */
+void otad_start(struct world *w);
+/* Drops everything that was only in memory. */
+void otad_crash(struct world *w);
+/* After a step in which it was killed: buries it, and starts it again later. */
+void otad_bury(struct world *w);
+void otad_turn(struct world *w);
+void otad_maker_round(struct world *w, int64_t budget);
+
+/* faults.c */
+void faults_plan(struct world *w, enum actor actor);
+/* A call to the broker: false when the process is dead. */
+bool faults_at_broker(struct world *w);
+/* It waits for room in the window: it may be slow here, but not between looking at the time and sending. */
+void faults_waiting(struct world *w);
+void faults_world(struct world *w); /* whose calls the hooks see */
+/* Cuts, freezes, crashes and restarts from now on, until it is calm. */
+void faults_start(struct world *w);
+
+/* broker.c */
+struct mqtt *sim_mqtt_new(struct world *w);
+void sim_mqtt_free(struct mqtt *m);
+void broker_start(struct world *w);
+void broker_tend(struct world *w); /* connects clients that want it, heartbeat */
+void broker_cut(struct world *w, bool publisher);
+void broker_restart(struct world *w);
+/* It keeps its connections, and does nothing for a while. */
+void broker_freeze(struct world *w, int64_t for_us);
+void broker_connect_device(struct world *w, struct device *d);
+void broker_disconnect_device(struct world *w, struct device *d);
+/* A message of a device arrives at the broker. */
+void broker_uplink(struct world *w, const char *topic, const char *payload);
+
+/* fleet.c */
+void fleet_start(struct world *w);
+void fleet_message(struct world *w, struct device *d, const char *topic, const char *payload);
+void fleet_connected(struct world *w, struct device *d);
+void fleet_lost(struct world *w, struct device *d);
+void fleet_calm(struct world *w); /* from now on everybody is there and obeys */
+
+/* operator.c */
+void operator_start(struct world *w);
+void operator_calm(struct world *w);
+
+/* check.c */
+/* Everything that must hold now (architecture: what must always hold). */
+void check_step(struct world *w);
+/* After a turn that did all there was to do at this time. */
+void check_late(struct world *w, utc_ms at);
+/* A push is handed to the broker; a push enters it. */
+void check_handed(struct world *w, struct sim_job *j, struct device *d);
+void check_entered(struct world *w, struct sim_job *j);
+/* At the end: every task has ended, and nothing is left over. */
+bool check_all_ended(struct world *w);
+void check_end(struct world *w);
+
+#endif
