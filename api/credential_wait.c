@@ -9,23 +9,28 @@
 #define WAIT_MS 1000
 #define POLL_MS 4
 
+void credential_await(const struct api_env *env, struct db *db, struct error *e, int64_t change_id)
+{
+	int64_t until = clock_boot_ms() + WAIT_MS, left = 1;
+
+	db_set_deadline(db, WAIT_MS);
+	env->wake_credentials(env->wake_ctx);
+	while (left > 0 && clock_boot_ms() < until) {
+		if (store_credentials_left(db, &change_id, 1, &left) != OK) {
+			error_clear(e);
+			return;
+		}
+		if (left > 0)
+			(void)poll(NULL, 0, POLL_MS);
+	}
+}
+
 /* The change is committed, so nothing that goes wrong here is an error of the call. */
 static enum err wait_delivered(struct call *c, void *arg)
 {
 	const int64_t *change_id = arg;
-	int64_t until = clock_boot_ms() + WAIT_MS, left = 1;
 
-	db_set_deadline(c->db, WAIT_MS);
-	c->env->wake_credentials(c->env->wake_ctx);
-	while (clock_boot_ms() < until) {
-		if (store_credentials_left(c->db, change_id, 1, &left) != OK) {
-			error_clear(c->error);
-			return OK;
-		}
-		if (left == 0)
-			return OK;
-		(void)poll(NULL, 0, POLL_MS);
-	}
+	credential_await(c->env, c->db, c->error, *change_id);
 	return OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/worker.h"
 
+#include "api/device_register.h"
 #include "api/guard.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -216,8 +217,8 @@ static void count_call(const struct request *rq, const struct call *c, enum err 
 		  LINT("ms", us / 1000));
 }
 
-/* The only place where a call's memory, transaction and answer begin and end. */
-static void request_run(struct worker *w, struct request *rq)
+/* A call's transaction and answer. */
+static void call_serve(struct worker *w, struct request *rq)
 {
 	const struct config *config = config_now();
 	struct error error;
@@ -237,6 +238,15 @@ static void request_run(struct worker *w, struct request *rq)
 	e = call_run(w->all, rq, &c, &who, &out);
 	encode_answer(rq, &c, auth_format(rq, &who.params), e, out);
 	count_call(rq, &c, e);
+}
+
+/* What devices ask for, or else a call. */
+static void request_serve(struct worker *w, struct request *rq)
+{
+	if (strcmp(rq->path, DEVICE_REGISTER_PATH) == 0)
+		device_register(w->all->env, w->all->auth.quota, w->db, &w->arena, rq);
+	else
+		call_serve(w, rq);
 	metric_set(M_ARENA_PEAK, i64_max(metric_get(M_ARENA_PEAK), (int64_t)w->arena.peak_bytes));
 	arena_reset(&w->arena);
 	w->all->reply(w->all->reply_ctx, rq);
@@ -251,7 +261,7 @@ static void *worker_main(void *arg)
 		rq = queue_pop(w->all->requests, -1);
 		if (!rq)
 			return NULL;
-		request_run(w, rq);
+		request_serve(w, rq);
 	}
 }
 

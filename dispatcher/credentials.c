@@ -4,21 +4,37 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/base/queue.h"
 #include "engine/base/waker.h"
 #include "engine/brokerlink.h"
+#include "engine/ids.h"
 #include "storage/credential.h"
+#include "storage/registration.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BATCH 500
 #define PAGE 1000
 #define POLL_MS 100
 #define SEND_MS 5000
+#define ASKS_MAX 512
+#define ASKS_ROUND 50 /* then changes and answers go out */
+#define RUNS_MAX 3
 #define STATE_MS 2000 /* the broker's answer to hello; then it is asked again */
+
+/* A device's wish to register; malloc'ed, with its texts behind it. */
+struct ask {
+	int64_t conn;
+	bool any;
+	const char *pk, *dn, *ip;
+	char text[];
+};
 
 struct credentials {
 	struct credentials_options opt;
 	struct waker waker;
+	struct queue *asks;
 	pthread_mutex_t lock; /* guards the next three; taken alone */
 	bool state_new, synced;
 	int64_t state_position;
@@ -27,8 +43,9 @@ struct credentials {
 	struct arena arena;
 	struct error error;
 	struct buf out;
-	int64_t connection;    /* the one that synced speaks of */
-	int64_t hello_boot_ms; /* when it was asked how far it is; 0: not yet */
+	int64_t connection;	   /* the one that synced speaks of */
+	int64_t hello_boot_ms;	   /* when it was asked how far it is; 0: not yet */
+	int64_t second, in_second; /* registrations let through in this second of the boot clock */
 };
 
 static void begin(struct credentials *c)
@@ -68,8 +85,10 @@ static enum err add(struct credentials *c, const struct link_line *l)
 
 static enum err add_credential(struct credentials *c, const struct credential *k)
 {
-	struct link_line l = { .verb = k->secret ? LINK_CRED : LINK_CRED_DEL, .pk = k->product_key,
-			       .dn = k->device_name, .secret = k->secret };
+	struct link_line l = { .verb = k->secret ? LINK_CRED : LINK_CRED_DEL,
+			       .pk = k->product_key,
+			       .dn = k->device_name,
+			       .secret = k->secret };
 
 	return add(c, &l);
 }
@@ -84,8 +103,8 @@ static enum err next_position(struct credentials *c, int64_t *ret)
 	return OK;
 }
 
-/* Hands over the oldest changes: those that somebody waits for, else, unless a full set is on its way, those of an
- * import. *ret_n: how many. */
+/* Hands over the oldest changes: those that somebody waits for, else, unless a full set is on its way, those
+ * of an import. *ret_n: how many. */
 static enum err deliver_changes(struct credentials *c, bool within_set, size_t *ret_n)
 {
 	struct link_line end = { .verb = LINK_CRED_POS };
@@ -123,9 +142,10 @@ static enum err deliver_others(struct credentials *c)
 
 	begin(c);
 	do {
-		TRY(store_credential_page_other(c->db, pk, dn, PAGE, &list, &n));
+		TRY(store_credential_page_other(c->db, c->opt.master, pk, dn, PAGE, &list, &n));
 		for (size_t i = 0; i < n; i++) {
-			TRY(add_credential(c, &list[i]));
+			if (list[i].secret)
+				TRY(add_credential(c, &list[i]));
 			pk = list[i].product_key;
 			dn = list[i].device_name;
 		}
@@ -195,10 +215,97 @@ static enum err synchronize(struct credentials *c)
 	return OK;
 }
 
+/* ---- devices that register ---- */
+
+static enum err decide_in_txn(struct credentials *c, const struct registration *w, enum register_result *ret,
+			      const char **ret_secret)
+{
+	struct registration_product p;
+	int64_t change_id;
+
+	TRY(store_registration_product(c->db, c->opt.master, w->product_key, &p));
+	return store_registration(c->db, c->opt.master, w, &p, clock_now(), ret, ret_secret, &change_id);
+}
+
+static enum register_result decide(struct credentials *c, const struct registration *w,
+				   const char **ret_secret)
+{
+	enum register_result result = REGISTER_FAILED;
+	enum err e = ERR_DB_RETRY;
+
+	for (int run = 0; run < RUNS_MAX && e == ERR_DB_RETRY; run++) {
+		begin(c);
+		e = db_begin(c->db, DB_READ_WRITE);
+		if (e == OK)
+			e = decide_in_txn(c, w, &result, ret_secret);
+		if (e == OK)
+			e = db_commit(c->db);
+		if (e != OK && db_in_txn(c->db))
+			db_rollback(c->db);
+	}
+	if (e == ERR_PRODUCT_NOT_FOUND)
+		return REGISTER_NO_PRODUCT;
+	return e == OK ? result : REGISTER_FAILED;
+}
+
+static bool in_time(struct credentials *c)
+{
+	int64_t limit = config_now()->register_per_second, second = clock_boot_ms() / MS_PER_SECOND;
+
+	if (second != c->second)
+		c->in_second = 0;
+	c->second = second;
+	return limit == 0 || c->in_second++ < limit;
+}
+
+/* The device's credential goes ahead of its answer, in the same message or an earlier one, so it may log in
+ * with what it gets; the change that waits in the database says the same later, and then nothing happens. */
+static enum err answer(struct credentials *c, const struct ask *k)
+{
+	char request_id[37];
+	struct registration w = { .product_key = k->pk,
+				  .device_name = k->dn,
+				  .any = k->any,
+				  .way = "mqtt",
+				  .ip = k->ip,
+				  .request_id = request_id };
+	struct link_line l = { .verb = LINK_REG_NO, .conn = k->conn };
+	enum register_result result = REGISTER_TOO_MANY;
+
+	request_id_new(request_id);
+	if (in_time(c))
+		result = decide(c, &w, &l.secret);
+	registration_ended(&w, result);
+	l.why = register_result_name(result);
+	if (result == REGISTER_DONE) {
+		TRY(add(c, &(struct link_line){
+				   .verb = LINK_CRED, .pk = k->pk, .dn = k->dn, .secret = l.secret }));
+		l.verb = LINK_REG_OK;
+	}
+	return add(c, &l);
+}
+
+static enum err answer_asks(struct credentials *c, bool *ret_more)
+{
+	enum err e = OK;
+	struct ask *k;
+	int n = 0;
+
+	while (e == OK && n < ASKS_ROUND && (k = queue_pop(c->asks, 0)) != NULL) {
+		e = answer(c, k);
+		free(k);
+		n++;
+	}
+	*ret_more = n == ASKS_ROUND;
+	TRY(e);
+	return flush(c);
+}
+
 /* One round; true when there is more to do at once. */
 static bool work(struct credentials *c)
 {
 	int64_t connection = c->opt.may_run(c->opt.ctx) ? c->opt.connection(c->opt.ctx) : 0;
+	bool more = false;
 	size_t n = 0;
 	enum err e;
 
@@ -210,13 +317,19 @@ static bool work(struct credentials *c)
 	if (connection == 0)
 		return false;
 	buf_clear(&c->out);
-	e = credentials_synced(c) ? deliver_changes(c, false, &n) : synchronize(c);
+	if (!credentials_synced(c)) {
+		e = synchronize(c);
+	} else {
+		e = answer_asks(c, &more);
+		if (e == OK)
+			e = deliver_changes(c, false, &n);
+	}
 	if (e != OK) {
 		log_limited(EV_CREDENTIALS_FAILED, LSTR("why", err_info(e)->name));
 		set_synced(c, false); /* part of it may have gone out: ask again how far it is */
 		c->hello_boot_ms = 0;
 	}
-	return e == OK && n == BATCH;
+	return e == OK && (more || n == BATCH);
 }
 
 static void *credentials_run(void *arg)
@@ -233,14 +346,18 @@ static void *credentials_run(void *arg)
 struct credentials *credentials_start(const struct credentials_options *o)
 {
 	struct credentials *c = calloc(1, sizeof *c);
-	struct db_options db = { .conninfo = o->config->database, .statement_ms = (int)o->config->database_timeout_ms,
-				 .connect_ms = 5000, .name = "otad credentials", .pin_plans = true };
+	struct db_options db = { .conninfo = o->config->database,
+				 .statement_ms = (int)o->config->database_timeout_ms,
+				 .connect_ms = 5000,
+				 .name = "otad credentials",
+				 .pin_plans = true };
 
 	ensure(c != NULL);
 	c->opt = *o;
 	c->db = db_new(&db);
 	arena_init(&c->arena);
 	buf_init(&c->out, LINK_MESSAGE_MAX);
+	c->asks = queue_new(ASKS_MAX);
 	ensure(pthread_mutex_init(&c->lock, NULL) == 0);
 	waker_start(&c->waker, credentials_run, c);
 	return c;
@@ -260,6 +377,24 @@ void credentials_state(struct credentials *c, int64_t position)
 	waker_wake(&c->waker);
 }
 
+void credentials_register(struct credentials *c, const struct link_line *l)
+{
+	size_t pk = strlen(l->pk) + 1, dn = strlen(l->dn) + 1, ip = strlen(l->ip) + 1;
+	struct ask *k = malloc(sizeof *k + pk + dn + ip);
+
+	ensure(k != NULL);
+	*k = (struct ask){ .conn = l->conn, .any = l->verb == LINK_ASK_REGNWL };
+	k->pk = memcpy(k->text, l->pk, pk);
+	k->dn = memcpy(k->text + pk, l->dn, dn);
+	k->ip = memcpy(k->text + pk + dn, l->ip, ip);
+	if (queue_push(c->asks, k)) {
+		waker_wake(&c->waker);
+		return;
+	}
+	metric_add_label(M_REGISTRATIONS, register_result_name(REGISTER_TOO_MANY), 1);
+	free(k);
+}
+
 bool credentials_synced(struct credentials *c)
 {
 	bool synced;
@@ -275,6 +410,9 @@ void credentials_stop(struct credentials *c)
 	if (!c)
 		return;
 	waker_stop(&c->waker);
+	for (void *k; (k = queue_pop(c->asks, 0)) != NULL;)
+		free(k);
+	queue_free(c->asks);
 	db_free(c->db);
 	arena_free(&c->arena);
 	buf_free(&c->out);

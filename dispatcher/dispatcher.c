@@ -75,6 +75,13 @@ static void broker_state(void *ctx, int64_t boot, int64_t position)
 	credentials_state(atomic_load(&d->credentials), position);
 }
 
+static void registration(void *ctx, const struct link_line *ask)
+{
+	struct dispatcher *d = ctx;
+
+	credentials_register(atomic_load(&d->credentials), ask);
+}
+
 static void lease_changed(void *ctx)
 {
 	struct dispatcher *d = ctx;
@@ -118,6 +125,7 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 				  .journal = d->journal,
 				  .store = o->store,
 				  .broker_state = broker_state,
+				  .registration = registration,
 				  .lease_changed = lease_changed,
 				  .ctx = d };
 

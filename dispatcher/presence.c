@@ -279,6 +279,10 @@ static void apply_line(struct presence *p, const struct link_line *l, utc_ms at,
 	case LINK_CRED_END:
 	case LINK_CRED_POS:
 	case LINK_PRESENCE:
+	case LINK_REG_OK:
+	case LINK_REG_NO:
+	case LINK_ASK_REGISTER:
+	case LINK_ASK_REGNWL:
 		return;
 	}
 }

@@ -24,6 +24,7 @@ static const char *const names[NONSENSE_COUNT] = {
 	[NONSENSE_OWN] = "own_reply",
 	[NONSENSE_DEVICE] = "no_device",
 	[NONSENSE_POISON] = "poison",
+	[NONSENSE_LATE] = "late",
 };
 
 const char *nonsense_name(enum nonsense n)
@@ -115,7 +116,7 @@ enum nonsense report_parse(struct arena *a, const struct uplink_topic *topic, co
 				.product_key = topic->product_key,
 				.device_name = topic->device_name,
 				.desc = "" };
-	if (topic->kind == UPLINK_NONE || topic->kind == UPLINK_BROKER)
+	if (topic->kind == UPLINK_NONE || topic->kind == UPLINK_BROKER || topic->kind == UPLINK_REGISTER)
 		return NONSENSE_TOPIC;
 	if (len > REPORT_BYTES_MAX)
 		return NONSENSE_SIZE;
@@ -142,6 +143,7 @@ enum nonsense report_parse(struct arena *a, const struct uplink_topic *topic, co
 		return SENSE;
 	case UPLINK_NONE:
 	case UPLINK_BROKER:
+	case UPLINK_REGISTER:
 	case UPLINK_COUNT:
 		break;
 	}

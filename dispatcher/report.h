@@ -38,12 +38,14 @@ enum nonsense {
 	NONSENSE_OWN,	 /* our own answer on the request topic, or an echo: not the device's fault */
 	NONSENSE_DEVICE, /* no such device */
 	NONSENSE_POISON, /* the database would not have it */
+	NONSENSE_LATE,	 /* a registration whose device has given up */
 	NONSENSE_COUNT
 };
 /* "json", "step", ...: label of the metric. */
 const char *nonsense_name(enum nonsense n);
 
-/* Reads one message of a device. *ret is whole only for SENSE. UPLINK_BROKER is not for this function. */
+/* Reads one message of a device. *ret is whole only for SENSE. The plugin's own topics are not for this
+ * function. */
 enum nonsense report_parse(struct arena *a, const struct uplink_topic *topic, const void *payload, size_t len,
 			   struct report *ret);
 

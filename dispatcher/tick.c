@@ -270,6 +270,8 @@ static void committed(struct work *w)
 	g->last_claim_us = w->now_us;
 	publish_claims(w);
 	publish_replies(w);
+	for (size_t i = 0; g->opt.registration && i < w->registrations.n; i++)
+		g->opt.registration(g->opt.ctx, &w->registrations.items[i]);
 }
 
 /* A report that the database refuses must not hold up the others: they are replayed one by one, and the one

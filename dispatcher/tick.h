@@ -8,6 +8,7 @@
 
 struct engine;
 struct journal;
+struct link_line;
 struct mqtt;
 struct package_store;
 
@@ -31,6 +32,9 @@ struct tick_options {
 	struct package_store *store;
 	/* Called when the broker told its state (boot, position of the credentials); may be NULL. */
 	void (*broker_state)(void *ctx, int64_t boot, int64_t position);
+	/* A device wants to register (LINK_ASK_REGISTER, LINK_ASK_REGNWL), once for each wish, after the commit of what
+	 * came before it; the texts are the tick's. May be NULL. */
+	void (*registration)(void *ctx, const struct link_line *ask);
 	/* Called when the lease was taken or lost; may be NULL. */
 	void (*lease_changed)(void *ctx);
 	void *ctx;

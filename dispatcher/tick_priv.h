@@ -197,6 +197,7 @@ struct work {
 	VEC(int64_t) settle; /* jobs whose end is to be looked at */
 	VEC(struct claim) claims;
 	VEC(struct reply) replies;
+	VEC(struct link_line) registrations;
 	VEC(struct later_entry) ready_after; /* for the queues, once committed */
 	int64_t batch_id;
 };

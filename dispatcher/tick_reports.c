@@ -9,9 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REGISTER_FRESH_MS 5000 /* below the plugin's patience */
+
 static void dropped(enum nonsense n)
 {
 	metric_add_label(M_NONSENSE, nonsense_name(n), 1);
+}
+
+/* A wish of long ago is one of a device that has given up: what a restart finds in the journal. */
+static void read_registration(struct work *w, const struct journal_record *r)
+{
+	char *text = arena_strndup(w->a, r->payload, r->payload_len), *line = link_next(&text);
+	struct link_line l;
+
+	metric_add_label(M_REPORTS, uplink_name(UPLINK_REGISTER), 1);
+	if (w->now - r->received_ms > REGISTER_FRESH_MS)
+		dropped(NONSENSE_LATE);
+	else if (line && link_parse(line, &l) && (l.verb == LINK_ASK_REGISTER || l.verb == LINK_ASK_REGNWL))
+		VEC_ADD(w->a, &w->registrations, l);
 }
 
 static void read_record(struct work *w, const struct journal_record *r)
@@ -23,6 +38,10 @@ static void read_record(struct work *w, const struct journal_record *r)
 	if (topic.kind == UPLINK_BROKER) {
 		if (r->position >= w->g->presence_cursor && !w->left_over)
 			online_message(w, r);
+		return;
+	}
+	if (topic.kind == UPLINK_REGISTER) {
+		read_registration(w, r);
 		return;
 	}
 	bad = r->position + 1 == w->g->poisoned
@@ -290,6 +309,7 @@ void report_apply(struct work *w, const struct work_report *r)
 		break;
 	case UPLINK_NONE:
 	case UPLINK_BROKER:
+	case UPLINK_REGISTER:
 	case UPLINK_COUNT:
 		break;
 	}

@@ -21,6 +21,7 @@ static const struct {
 	[UPLINK_GET]      = { "get",      GET,                        GET },
 	[UPLINK_DOWNLOAD] = { "download", DOWNLOAD,                   DOWNLOAD },
 	[UPLINK_BROKER]   = { "broker",   LINK_FROM_BROKER,           LINK_FROM_BROKER },
+	[UPLINK_REGISTER] = { "register", LINK_REGISTRATIONS,         LINK_REGISTRATIONS },
 };
 
 static const char *const downlinks[DOWNLINK_COUNT] = {
@@ -77,7 +78,7 @@ struct uplink_topic uplink_parse(struct arena *a, const char *topic, size_t len)
 		if (!match(uplinks[k].pattern, topic, len, at, at_len))
 			continue;
 		r.kind = (enum uplink)k;
-		if (k == UPLINK_BROKER)
+		if (k == UPLINK_BROKER || k == UPLINK_REGISTER)
 			return r;
 		r.product_key = arena_strndup(a, at[0], at_len[0]);
 		r.device_name = arena_strndup(a, at[1], at_len[1]);

@@ -12,7 +12,8 @@ enum uplink {
 	UPLINK_REQUEST,
 	UPLINK_GET,
 	UPLINK_DOWNLOAD,
-	UPLINK_BROKER, /* the broker plugin's own, engine/brokerlink.h */
+	UPLINK_BROKER,	 /* the broker plugin's own, engine/brokerlink.h */
+	UPLINK_REGISTER, /* its questions for devices that register */
 	UPLINK_COUNT
 };
 
@@ -26,7 +27,7 @@ enum downlink {
 
 struct uplink_topic {
 	enum uplink kind;
-	const char *product_key; /* in the arena; NULL for UPLINK_NONE and UPLINK_BROKER */
+	const char *product_key; /* in the arena; NULL for UPLINK_NONE and the plugin's own */
 	const char *device_name;
 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Which member a field is. */
-enum { F_END, F_BOOT, F_SEQ, F_CONN, F_POSITION, F_COUNT, F_PK, F_DN, F_SECRET, F_IP };
+enum { F_END, F_BOOT, F_SEQ, F_CONN, F_POSITION, F_COUNT, F_PK, F_DN, F_SECRET, F_IP, F_WHY };
 
 static const struct {
 	const char *word;
@@ -28,6 +28,10 @@ static const struct {
 	[LINK_SNAP] = { "snap", { F_CONN, F_PK, F_DN, F_IP } },
 	[LINK_SNAP_END] = { "snap-end", { F_BOOT, F_SEQ, F_COUNT } },
 	[LINK_BEAT] = { "beat", { F_BOOT, F_SEQ, F_COUNT } },
+	[LINK_REG_OK] = { "reg-ok", { F_CONN, F_SECRET } },
+	[LINK_REG_NO] = { "reg-no", { F_CONN, F_WHY } },
+	[LINK_ASK_REGISTER] = { "register", { F_CONN, F_PK, F_DN, F_IP } },
+	[LINK_ASK_REGNWL] = { "regnwl", { F_CONN, F_PK, F_DN, F_IP } },
 };
 
 static int64_t *number_of(struct link_line *l, int field)
@@ -57,6 +61,8 @@ static const char **text_of_field(struct link_line *l, int field)
 		return &l->dn;
 	case F_SECRET:
 		return &l->secret;
+	case F_WHY:
+		return &l->why;
 	default:
 		return &l->ip;
 	}

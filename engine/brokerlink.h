@@ -11,6 +11,8 @@
  *   cred-end <position>                       end of the full set: devices that it did not name are dropped
  *   cred-pos <position>                       every change up to this position has been sent
  *   presence                                  send a presence snapshot
+ *   reg-ok <conn> <secret>                    the device that registers there has this secret from now on
+ *   reg-no <conn> <why>                       it gets none; close its connection
  *
  * plugin -> otad, topic LINK_FROM_BROKER, QoS 1:
  *   state <boot> <position> <online>          answer to hello; position 0 = no credentials at all
@@ -21,9 +23,15 @@
  *   snap-end <boot> <seq> <count>             devices not named since snap-begin are offline
  *   beat <boot> <seq> <online>                once a second
  *
+ * plugin -> otad, topic LINK_REGISTRATIONS, QoS 0, one line a message: told twice, the device would get two secrets
+ * and keep the first, while the second is good; a lost one costs it another try. The signature was good:
+ *   register <conn> <pk> <dn> <ip>            a registered device asks for its secret
+ *   regnwl <conn> <pk> <dn> <ip>              the same, of one that need not be registered
+ *
  * Besides devices the set has, under names that no product has, LINK_SERVICE with the name of a service account (its
  * secret: <account>:<SHA-256 of its password in hex>) and LINK_PRODUCT with a ProductKey (its secret: <account>): who
- * may log in to read notifications, and of which products.
+ * may log in to read notifications, and of which products; and LINK_REGISTER with a ProductKey (its secret: the
+ * ProductSecret), whose devices may register, signing with it (device §1.5).
  *
  * boot is a random number per broker start; seq counts the on/off lines of a boot from 1, so a gap shows;
  * conn is unique over boots (boot time in ms << 20 | counter), positive, below 2^63. A beat, a snap-begin and
@@ -34,10 +42,12 @@
 /* $CONTROL topics are handed to plugins by Mosquitto and never routed. */
 #define LINK_TO_BROKER "$CONTROL/otad/v1"
 #define LINK_FROM_BROKER "/otad/broker"
+#define LINK_REGISTRATIONS "/otad/register"
 
 /* In place of a ProductKey. */
 #define LINK_SERVICE "$service"
 #define LINK_PRODUCT "$product"
+#define LINK_REGISTER "$register"
 
 #define LINK_LINE_MAX 1024
 /* otad keeps its messages below this. */
@@ -61,13 +71,17 @@ enum link_verb {
 	LINK_SNAP,
 	LINK_SNAP_END,
 	LINK_BEAT,
+	LINK_REG_OK,
+	LINK_REG_NO,
+	LINK_ASK_REGISTER,
+	LINK_ASK_REGNWL,
 };
 
 /* One line; the members that its verb has are set. Texts are never NULL where the verb has them. */
 struct link_line {
 	enum link_verb verb;
 	int64_t boot, seq, conn, position, count; /* count: <online> or <count> */
-	const char *pk, *dn, *secret, *ip;
+	const char *pk, *dn, *secret, *ip, *why;
 };
 
 /* Appends the line with its LF. A text with TAB or LF, or a line above LINK_LINE_MAX, is a bug. */

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define CONTENT_MAX ((size_t)4 * DEVICE_CLIENT_ID_MAX)
+
 static const struct {
 	const char *name;
 	enum digest digest;
@@ -14,6 +16,11 @@ static const struct {
 	{ "hmacsha256", DIGEST_SHA256 },
 	{ "sha256", DIGEST_SHA256 },
 };
+
+static const struct {
+	const char *name;
+	enum device_auth auth;
+} auths[] = { { "connwl", AUTH_TOKEN }, { "register", AUTH_REGISTER }, { "regnwl", AUTH_REGNWL } };
 
 static bool blank(char c)
 {
@@ -36,6 +43,14 @@ static bool same(struct auth_text t, const char *word)
 	return strlen(word) == t.len && strncasecmp(t.at, word, t.len) == 0;
 }
 
+static enum device_auth auth_of(struct auth_text value)
+{
+	for (size_t i = 0; i < ARRAY_LEN(auths); i++)
+		if (same(value, auths[i].name))
+			return auths[i].auth;
+	return AUTH_LOGIN;
+}
+
 /* One k=v; unknown keys are ignored, of a key given twice the first counts. */
 static void parse_pair(const char *at, size_t len, struct device_login *l)
 {
@@ -50,6 +65,10 @@ static void parse_pair(const char *at, size_t len, struct device_login *l)
 		l->timestamp = value;
 	else if (same(key, "signmethod") && !l->signmethod.at)
 		l->signmethod = value;
+	else if (same(key, "random") && !l->random.at)
+		l->random = value;
+	else if (same(key, "authtype") && l->auth == AUTH_LOGIN)
+		l->auth = auth_of(value);
 }
 
 static void parse_extended(const char *at, struct device_login *l)
@@ -106,14 +125,25 @@ static enum digest digest_of(const struct device_login *l, size_t bytes, bool *r
 	return d;
 }
 
-static bool mac_fits(const struct device_login *l, bool with_x, enum digest d, const unsigned char *got,
-		     const char *secret, size_t secret_len)
+/* Does the hex say HMAC(secret, content)? */
+static bool mac_fits(enum digest d, const char *hex, const struct buf *content, const char *secret,
+		     size_t secret_len)
 {
-	unsigned char want[DIGEST_MAX];
+	unsigned char want[DIGEST_MAX], got[DIGEST_MAX];
+
+	if (content->overflow || !hex_decode(hex, strlen(hex), got, digest_len(d)))
+		return false;
+	hmac_once(d, secret, secret_len, buf_str(content), content->len, want);
+	return crypto_equal(want, got, digest_len(d));
+}
+
+static bool login_fits(const struct device_login *l, bool with_x, enum digest d, const char *hex,
+		       const char *secret, size_t secret_len)
+{
 	struct buf content;
 	bool good;
 
-	buf_init(&content, (size_t)4 * DEVICE_CLIENT_ID_MAX);
+	buf_init(&content, CONTENT_MAX);
 	if (with_x) {
 		buf_adds(&content, "clientId");
 		buf_add(&content, l->x.at, l->x.len);
@@ -123,8 +153,7 @@ static bool mac_fits(const struct device_login *l, bool with_x, enum digest d, c
 		buf_adds(&content, "timestamp");
 		buf_add(&content, l->timestamp.at, l->timestamp.len);
 	}
-	hmac_once(d, secret, secret_len, buf_str(&content), content.len, want);
-	good = !content.overflow && crypto_equal(want, got, digest_len(d));
+	good = mac_fits(d, hex, &content, secret, secret_len);
 	buf_free(&content);
 	return good;
 }
@@ -132,16 +161,42 @@ static bool mac_fits(const struct device_login *l, bool with_x, enum digest d, c
 bool device_login_check(const struct device_login *l, const char *password, const char *secret,
 			size_t secret_len)
 {
-	unsigned char got[DIGEST_MAX];
-	size_t hex = strlen(password);
 	enum digest d;
 	bool known;
 
-	d = digest_of(l, hex / 2, &known);
-	if (!known || !hex_decode(password, hex, got, digest_len(d)))
+	if (l->auth == AUTH_TOKEN)
+		return strlen(password) == secret_len && crypto_equal(password, secret, secret_len);
+	d = digest_of(l, strlen(password) / 2, &known);
+	if (!known)
 		return false;
-	if (mac_fits(l, true, d, got, secret, secret_len))
+	if (login_fits(l, true, d, password, secret, secret_len))
 		return true;
 	/* An empty X is either signed as such or not at all. */
-	return l->x.len == 0 && mac_fits(l, false, d, got, secret, secret_len);
+	return l->x.len == 0 && login_fits(l, false, d, password, secret, secret_len);
+}
+
+bool device_register_check(const struct device_login *l, const char *sign, const char *product_secret,
+			   size_t secret_len)
+{
+	struct buf content;
+	enum digest d;
+	bool known, good;
+
+	d = digest_of(l, strlen(sign) / 2, &known);
+	if (!known || !l->random.at || l->random.len == 0)
+		return false;
+	buf_init(&content, CONTENT_MAX);
+	buf_addf(&content, "deviceName%sproductKey%srandom", l->dn, l->pk);
+	buf_add(&content, l->random.at, l->random.len);
+	good = mac_fits(d, sign, &content, product_secret, secret_len);
+	buf_free(&content);
+	return good;
+}
+
+bool device_sign_method(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (strcasecmp(name, methods[i].name) == 0)
+			return true;
+	return false;
 }

@@ -81,6 +81,7 @@ create table product (
 	id2         boolean not null default false,
 	category_key text,
 	validate_type smallint not null default 1,
+	dynamic_register smallint not null default 0 check (dynamic_register between 0 and 2),  -- engine/device_register.h
 	created_ms  bigint not null,
 	deleted_ms  bigint               -- what is left of its jobs stays readable
 );
@@ -108,6 +109,7 @@ create table device (
 	created_ms bigint not null,
 	modified_ms bigint,              -- last change of nickname or disabled; null: none yet
 	status_ms  bigint,               -- when it was last disabled or enabled; null: never
+	reset_ms   bigint not null default 0,  -- it may register dynamically until it logs in after that
 	unique (product_id, name)
 );
 create index device_newest on device (product_id, id);
@@ -201,8 +203,8 @@ create table credential_change (
 	bulk        boolean not null default false  -- of an import: nobody waits for it, the others go first
 );
 create index credential_change_first on credential_change (id) where not bulk;
--- Service accounts and products are handed over in the same way, in place of a ProductKey '$service' and '$product'
--- (engine/brokerlink.h).
+-- Service accounts, products, and products whose devices may register are handed over in the same way, in place of a
+-- ProductKey '$service', '$product' and '$register' (engine/brokerlink.h).
 create function credential_change_service() returns trigger language plpgsql as $$
 begin
 	insert into credential_change (product_key, device_name, device_id) values ('$service', new.name, 0);

@@ -2,11 +2,17 @@
 #include "storage/credential.h"
 
 #include "engine/base/log.h"
+#include "engine/brokerlink.h"
+
+#include <string.h>
 
 static const char *open_secret(struct db *db, const struct seal_key *master, const struct credential *c,
 			       const struct rows *r, int i, int col)
 {
-	const char *aad = secret_aad_device(db_arena(db), c->product_key, c->device_name), *plain;
+	const char *aad = strcmp(c->product_key, LINK_REGISTER) == 0
+				  ? secret_aad_product(db_arena(db), c->device_name)
+				  : secret_aad_device(db_arena(db), c->product_key, c->device_name);
+	const char *plain;
 	struct error e;
 	struct sealed s;
 
@@ -65,8 +71,8 @@ enum err store_credential_page(struct db *db, const struct seal_key *master, int
 	return OK;
 }
 
-enum err store_credential_page_other(struct db *db, const char *after_product_key, const char *after_device_name, int max,
-				     struct credential **ret, size_t *ret_n)
+enum err store_credential_page_other(struct db *db, const struct seal_key *master, const char *after_product_key,
+				     const char *after_device_name, int max, struct credential **ret, size_t *ret_n)
 {
 	struct rows *r;
 	struct args a;
@@ -78,10 +84,15 @@ enum err store_credential_page_other(struct db *db, const char *after_product_ke
 	TRY(db_run(db, S_credential_page_other, &a, &r));
 	*ret_n = (size_t)rows_count(r);
 	*ret = ARENA_ARRAY(db_arena(db), *ret_n, struct credential);
-	for (int i = 0; i < rows_count(r); i++)
-		(*ret)[i] = (struct credential){ .product_key = row_text(r, i, C_credential_page_other_product_key),
-						 .device_name = row_text(r, i, C_credential_page_other_device_name),
-						 .secret = row_text(r, i, C_credential_page_other_plain) };
+	for (int i = 0; i < rows_count(r); i++) {
+		struct credential *c = &(*ret)[i];
+
+		c->product_key = row_text(r, i, C_credential_page_other_product_key);
+		c->device_name = row_text(r, i, C_credential_page_other_device_name);
+		c->secret = row_text(r, i, C_credential_page_other_plain);
+		if (!c->secret)
+			c->secret = open_secret(db, master, c, r, i, C_credential_page_other_secret);
+	}
 	return OK;
 }
 

@@ -20,11 +20,12 @@ enum err store_credential_changes(struct db *db, const struct seal_key *master, 
 enum err store_credential_page(struct db *db, const struct seal_key *master, int64_t after_id, int max,
 			       struct credential **ret, size_t *ret_n) MUST_USE;
 /* The next page of what the full set has besides devices: above these names, "" to begin with. */
-enum err store_credential_page_other(struct db *db, const char *after_product_key, const char *after_device_name, int max,
-				     struct credential **ret, size_t *ret_n) MUST_USE;
+enum err store_credential_page_other(struct db *db, const struct seal_key *master, const char *after_product_key,
+				     const char *after_device_name, int max, struct credential **ret, size_t *ret_n) MUST_USE;
 /* How far the brokers of a shard are; 0: nothing was ever delivered. */
 enum err store_credential_position(struct db *db, int shard, int64_t *ret) MUST_USE;
-/* The broker has acknowledged: forgets the changes (n may be 0) and keeps the position, in one transaction. */
+/* The broker has acknowledged: forgets the changes (n may be 0) and keeps the position, in one transaction.
+ */
 enum err store_credential_delivered(struct db *db, int shard, const int64_t *change_ids, size_t n,
 				    int64_t position) MUST_USE;
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RegisterDevice, DeleteDevice, DisableThing, EnableThing, BatchUpdateDeviceNickname (api
+/* RegisterDevice, DeleteDevice, DisableThing, EnableThing, ResetThing, BatchUpdateDeviceNickname (api
  * §8.6, 8.12, 8.16, 8.19). */
 #include "api/actions/device_in.h"
 #include "api/actions/show.h"
 #include "api/credential_wait.h"
 #include "engine/text.h"
 #include "storage/product.h"
+#include "storage/registration.h"
 #include "storage/task.h"
 
 #include <string.h>
@@ -218,6 +219,45 @@ const struct action action_EnableThing = {
 	.in_size = sizeof(struct device_in),
 	.out_size = sizeof(struct nothing),
 	.run = enable_run,
+	.fails = device_fails,
+};
+
+/* ---- ResetThing ---------------------------------------------------------------------------------------- */
+
+struct reset_out {
+	const char *job_id;
+};
+
+static const struct field reset_out[] = { STR(struct reset_out, job_id, "JobId",
+					      "Of gateways with many devices behind them; never here.",
+					      .flags = OPTIONAL),
+					  FIELD_END };
+
+/* What it logs in with stays as it is until it registers again. */
+static enum err reset_run(struct call *c, const void *in_, void *out UNUSED)
+{
+	const struct device_in *in = in_;
+	struct device_ref ref;
+
+	TRY(device_find(c, &in->at, &ref));
+	c->audit_target = device_target(c->arena, &ref);
+	return store_registration_reset(c->db, ref.id, c->now);
+}
+
+const struct action action_ResetThing = {
+	.name = "ResetThing",
+	.effect = WRITES,
+	.role = ROLE_OPERATOR,
+	.qps = 500,
+	.methods = "GET POST",
+	.doc = "Lets a device that has logged in register dynamically once more; until it does, nothing "
+	       "changes "
+	       "for it.",
+	.in = device_in,
+	.out = reset_out,
+	.in_size = sizeof(struct device_in),
+	.out_size = sizeof(struct reset_out),
+	.run = reset_run,
 	.fails = device_fails,
 };
 

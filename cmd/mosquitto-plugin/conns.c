@@ -130,10 +130,7 @@ struct conn *conns_add(struct conns *t, const struct conn_new *n)
 
 	ensure(c != NULL);
 	at = (char *)(c + 1);
-	*c = (struct conn){
-		.client = n->client, .number = n->number, .cred = n->cred,
-		.kind = n->pk ? CONN_DEVICE : n->cred ? CONN_READER : CONN_OTAD
-	};
+	*c = (struct conn){ .client = n->client, .number = n->number, .cred = n->cred, .kind = n->kind };
 	c->id = keep(&at, n->id);
 	c->user = keep(&at, n->user);
 	c->ip = keep(&at, n->ip);

@@ -11,9 +11,11 @@ struct cred;
 struct mosquitto;
 
 enum conn_kind {
+	CONN_DEVICE,
 	CONN_OTAD,
-	CONN_READER, /* of a service account, which may have several */
-	CONN_DEVICE
+	CONN_READER,	    /* of a service account, which may have several */
+	CONN_REGISTERS,	    /* a device that asks for its secret (device §1.5): may do nothing, is nobody's presence */
+	CONN_REGISTERS_ANY, /* the same, by regnwl */
 };
 
 struct conn {
@@ -21,7 +23,7 @@ struct conn {
 	struct conn *prev, *next;	    /* in one of the lists */
 	const struct mosquitto *client;
 	int64_t number;	   /* unique over starts of the broker */
-	struct cred *cred; /* NULL: otad's own, or one that is to be closed */
+	struct cred *cred; /* of a device or a reader that is not to be closed */
 	enum conn_kind kind;
 	bool closing;
 	const char *id, *user, *ip;
@@ -45,6 +47,7 @@ struct conns {
 struct conn_new {
 	const struct mosquitto *client;
 	int64_t number;
+	enum conn_kind kind;
 	struct cred *cred;
 	const char *id, *user, *ip, *pk, *dn;
 };

@@ -112,9 +112,15 @@ static void on_presence(struct plugin *p, const struct link_line *l)
 }
 
 static void (*const handlers[])(struct plugin *p, const struct link_line *l) = {
-	[LINK_HELLO] = on_hello,       [LINK_CRED_BEGIN] = on_begin, [LINK_CRED] = on_cred,
-	[LINK_CRED_DEL] = on_del,      [LINK_CRED_END] = on_end,     [LINK_CRED_POS] = on_pos,
+	[LINK_HELLO] = on_hello,
+	[LINK_CRED_BEGIN] = on_begin,
+	[LINK_CRED] = on_cred,
+	[LINK_CRED_DEL] = on_del,
+	[LINK_CRED_END] = on_end,
+	[LINK_CRED_POS] = on_pos,
 	[LINK_PRESENCE] = on_presence,
+	[LINK_REG_OK] = registration_answer,
+	[LINK_REG_NO] = registration_answer,
 };
 
 void feed_message(struct plugin *p, const void *payload, size_t len)

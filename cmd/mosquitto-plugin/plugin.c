@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* otad's plugin for Mosquitto 2.0: devices log in with the vendor's HMAC, publish and subscribe only what is
- * theirs, and get their downlinks whether they subscribed or not. Options, all needed: plugin_opt_state_file,
- * plugin_opt_service_user, plugin_opt_service_secret_file. SIGHUP reads the secret file anew. */
+ * theirs, and get their downlinks whether they subscribed or not. Options that are needed:
+ * plugin_opt_state_file, plugin_opt_service_user, plugin_opt_service_secret_file; plugin_opt_register_ports
+ * lists the ports of listeners with TLS, where devices may register. SIGHUP reads the secret file anew. */
 #include "plugin.h"
 
 #include "engine/base/clock.h"
 #include "engine/device_acl.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define UNUSED_TWO(a, b) ((void)(a), (void)(b))
@@ -18,6 +22,13 @@
 static const char *const note_texts[NOTE_COUNT] = {
 	[NOTE_LOGIN_REFUSED] = "login refused",
 	[NOTE_ID_TAKEN] = "login refused, another user name is connected with this clientId",
+	[NOTE_REGISTER_PORT] = "registration refused, not on a port of register_ports",
+	[NOTE_REGISTER_PRODUCT] = "registration refused, it is off for the product",
+	[NOTE_REGISTER_DEVICE] = "registration refused, no such device, or it is disabled",
+	[NOTE_REGISTER_SIGN] = "registration refused, wrong signature",
+	[NOTE_REGISTER_MANY] = "registration refused, too many at a time",
+	[NOTE_REGISTER_REFUSED] = "registration refused by otad",
+	[NOTE_REGISTER_LATE] = "registration without an answer, or a device that did not leave; closed",
 	[NOTE_TOPIC_REFUSED] = "publish or subscription to a topic of others refused",
 	[NOTE_RETAINED] = "retained publish dropped",
 	[NOTE_OVERSIZED] = "publish above the size limit dropped",
@@ -49,15 +60,41 @@ static bool service_password_good(const struct plugin *p, const char *password)
 	return strlen(password) == len && crypto_equal(password, p->service_secret, len);
 }
 
-/* otad keeps its session in the broker, so nobody else may come with its clientIds, also while it is away: a
- * device's has an extended part, otad's have none. */
-static bool device_login(const struct plugin *p, const char *id, const char *user, const char *password,
-			 struct device_login *l, struct cred **ret)
+static int port_of_socket(int fd, const char *peer)
 {
-	if (!strchr(id, '|') || !device_login_parse(id, user, l))
-		return false;
-	*ret = creds_find(&p->creds, l->pk, strlen(l->pk), l->dn, strlen(l->dn));
-	return *ret && device_login_check(l, password, cred_secret(*ret), strlen(cred_secret(*ret)));
+	struct sockaddr_storage ours = { .ss_family = AF_UNSPEC }, theirs = { .ss_family = AF_UNSPEC };
+	const struct sockaddr_in *v4 = (const void *)&theirs;
+	const struct sockaddr_in6 *v6 = (const void *)&theirs;
+	socklen_t our_len = sizeof ours, their_len = sizeof theirs;
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (getpeername(fd, (struct sockaddr *)&theirs, &their_len) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&ours, &our_len) != 0)
+		return 0;
+	if (theirs.ss_family == AF_INET)
+		(void)inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+	else if (theirs.ss_family == AF_INET6)
+		(void)inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+	if (!text[0] || strcmp(text, peer) != 0)
+		return 0;
+	/* Both families have it in the same place. */
+	return ntohs(((const struct sockaddr_in *)(const void *)&ours)->sin_port);
+}
+
+/* The port of the listener that a client came in by; 0: it cannot be told. Mosquitto 2.0 has no call for it;
+ * the client's socket is the second member of its struct, or the first where it is built without epoll. A
+ * number there that is no socket of this peer is not believed. */
+static int listener_port(const struct mosquitto *client)
+{
+	static const size_t places[] = { sizeof(int), 0 };
+	const char *peer = mosquitto_client_address(client);
+	int fd, port = 0;
+
+	for (size_t i = 0; peer && port == 0 && i < ARRAY_LEN(places); i++) {
+		memcpy(&fd, (const char *)client + places[i], sizeof fd);
+		port = fd >= 0 ? port_of_socket(fd, peer) : 0;
+	}
+	return port;
 }
 
 static struct cred *reader_find(const struct plugin *p, const char *user)
@@ -86,46 +123,67 @@ static bool reader_login(const struct plugin *p, const char *id, const char *use
 	return true;
 }
 
-/* Who is it? Of a device the names are set, of otad itself nothing. */
-static bool login(const struct plugin *p, const struct mosquitto_evt_basic_auth *e, const char *id,
-		  struct device_login *l, struct cred **ret)
+/* Who is let in, and as what. otad keeps its session in the broker, so nobody else may come with its
+ * clientIds, also while it is away: a device's has an extended part, otad's have none. n gets kind, cred and the
+ * names, which stand in l. */
+static bool check_login(struct plugin *p, const struct mosquitto_evt_basic_auth *e, struct device_login *l,
+			struct conn_new *n, enum note *ret_why)
 {
-	l->pk[0] = '\0';
-	*ret = NULL;
-	if (strcmp(e->username, p->service_user) == 0)
-		return service_password_good(p, e->password) && !strchr(id, '|');
-	return reader_login(p, id, e->username, e->password, ret) ||
-	       device_login(p, id, e->username, e->password, l, ret);
+	*ret_why = NOTE_LOGIN_REFUSED;
+	if (!n->id || !e->username || !e->password)
+		return false;
+	if (strcmp(e->username, p->service_user) == 0) {
+		n->kind = CONN_OTAD;
+		return service_password_good(p, e->password) && !strchr(n->id, '|');
+	}
+	if (reader_login(p, n->id, e->username, e->password, &n->cred)) {
+		n->kind = CONN_READER;
+		return true;
+	}
+	if (!strchr(n->id, '|') || !device_login_parse(n->id, e->username, l))
+		return false;
+	n->pk = l->pk;
+	n->dn = l->dn;
+	if (l->auth == AUTH_REGISTER || l->auth == AUTH_REGNWL) {
+		n->kind = l->auth == AUTH_REGISTER ? CONN_REGISTERS : CONN_REGISTERS_ANY;
+		return registration_check(p, l, e->password, listener_port(e->client), ret_why);
+	}
+	n->kind = CONN_DEVICE;
+	n->cred = creds_find(&p->creds, l->pk, strlen(l->pk), l->dn, strlen(l->dn));
+	return n->cred &&
+	       device_login_check(l, e->password, cred_secret(n->cred), strlen(cred_secret(n->cred)));
 }
 
 static int on_basic_auth(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_basic_auth *e = data;
 	struct plugin *p = userdata;
-	const char *id = mosquitto_client_id(e->client), *ip = mosquitto_client_address(e->client);
-	struct conn_new n = { .client = e->client, .id = id, .user = e->username, .ip = ip ? ip : "-" };
-	struct conn *other;
+	const char *ip = mosquitto_client_address(e->client);
+	struct conn_new n = { .client = e->client,
+			      .id = mosquitto_client_id(e->client),
+			      .user = e->username,
+			      .ip = ip ? ip : "-" };
 	struct device_login l;
-	struct cred *c;
+	struct conn *other;
+	enum note why;
 
 	(void)event;
-	if (!id || !e->username || !e->password || !login(p, e, id, &l, &c)) {
-		plugin_note(p, NOTE_LOGIN_REFUSED, e->username, n.ip);
+	if (!check_login(p, e, &l, &n, &why)) {
+		plugin_note(p, why, e->username, n.ip);
 		return MOSQ_ERR_AUTH;
 	}
-	if (l.pk[0]) {
-		n.pk = l.pk;
-		n.dn = l.dn;
-	}
-	other = conns_find_id(&p->conns, id);
+	other = conns_find_id(&p->conns, n.id);
 	if (other && strcmp(other->user, e->username) != 0) {
-		plugin_note(p, NOTE_ID_TAKEN, e->username, id);
+		plugin_note(p, NOTE_ID_TAKEN, e->username, n.id);
 		return MOSQ_ERR_AUTH;
 	}
 	other = conns_find(&p->conns, e->client);
 	if (other)
 		presence_end(p, other); /* the broker used the memory of one whose end it did not tell */
-	presence_login(p, c, &n);
+	if (n.kind == CONN_REGISTERS || n.kind == CONN_REGISTERS_ANY)
+		registration_begin(p, &n);
+	else
+		presence_login(p, &n);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -233,6 +291,8 @@ static int on_acl_check(int event, void *data, void *userdata)
 			plugin_note(p, NOTE_TOPIC_REFUSED, c->user, e->topic);
 		return good ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 	}
+	if (c->kind != CONN_DEVICE)
+		return MOSQ_ERR_ACL_DENIED;
 	switch (e->access) {
 	case MOSQ_ACL_WRITE:
 		good = device_publish_good(p, c, e);
@@ -340,11 +400,13 @@ static const struct {
 	{ MOSQ_EVT_RELOAD, on_reload, NULL },
 };
 
-static const char *option(const struct mosquitto_opt *options, int n, const char *key)
+static const char *option(const struct mosquitto_opt *options, int n, const char *key, const char *def)
 {
 	for (int i = 0; i < n; i++)
 		if (strcmp(options[i].key, key) == 0 && options[i].value[0])
 			return options[i].value;
+	if (def)
+		return def;
 	mosquitto_log_printf(MOSQ_LOG_ERR, "otad: plugin_opt_%s is missing", key);
 	return NULL;
 }
@@ -367,7 +429,7 @@ static bool plugin_start(struct plugin *p, const char *state_file)
 		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: %s: %s", state_file, strerrordesc_np(errno));
 		return false;
 	}
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "otad: %llu devices in %s, position %lld",
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "otad: %llu credentials in %s, position %lld",
 			     (unsigned long long)p->creds.n, state_file, (long long)p->position);
 	for (size_t i = 0; i < ARRAY_LEN(callbacks); i++) {
 		int rc = mosquitto_callback_register(p->id, callbacks[i].event, callbacks[i].call,
@@ -393,9 +455,10 @@ int mosquitto_plugin_version(int supported_version_count, const int *supported_v
 int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
 			  int option_count)
 {
-	const char *state_file = option(options, option_count, "state_file"),
-		   *user = option(options, option_count, "service_user");
-	const char *secret_file = option(options, option_count, "service_secret_file");
+	const char *state_file = option(options, option_count, "state_file", NULL),
+		   *user = option(options, option_count, "service_user", NULL);
+	const char *secret_file = option(options, option_count, "service_secret_file", NULL);
+	const char *ports = option(options, option_count, "register_ports", "");
 	struct plugin *p;
 
 	if (!state_file || !user || !secret_file)
@@ -409,6 +472,11 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, st
 	p->service_user = strdup(user);
 	p->secret_file = strdup(secret_file);
 	ensure(p->service_user && p->secret_file);
+	if (!registration_ports(p, ports)) {
+		mosquitto_log_printf(MOSQ_LOG_ERR, "otad: plugin_opt_register_ports is not a list of ports");
+		plugin_free(p);
+		return MOSQ_ERR_INVAL;
+	}
 	if (!read_secret(p) || !plugin_start(p, state_file)) {
 		plugin_free(p);
 		return MOSQ_ERR_UNKNOWN;

@@ -72,19 +72,18 @@ void presence_revoke(struct plugin *p, const struct cred *cred)
 	}
 }
 
-void presence_login(struct plugin *p, struct cred *c, const struct conn_new *n)
+void presence_login(struct plugin *p, const struct conn_new *n)
 {
 	struct conn_new with = *n;
 
 	with.number = p->next_conn++;
-	with.cred = c;
-	if (!n->pk) {
+	if (n->kind != CONN_DEVICE) {
 		(void)conns_add(&p->conns, &with);
 		return;
 	}
 	/* One identity, one connection. Closing it here would be inside of the new one's CONNECT. */
-	if (c->live)
-		presence_close(p, c->live);
+	if (n->cred->live)
+		presence_close(p, n->cred->live);
 	p->seq++;
 	say(p, LINK_ON, conns_add(&p->conns, &with), 0);
 }
@@ -97,6 +96,7 @@ void presence_end(struct plugin *p, struct conn *c)
 		p->seq++;
 		say(p, LINK_OFF, c, 0);
 	}
+	registration_end(p, c);
 	conns_remove(&p->conns, c);
 }
 
@@ -153,4 +153,5 @@ void presence_tick(struct plugin *p, int64_t now_boot_ms)
 		say(p, LINK_BEAT, NULL, (int64_t)p->conns.online);
 	}
 	publish(p);
+	registration_tick(p, now_boot_ms); /* behind the lines of those who have logged in before */
 }

@@ -107,6 +107,14 @@ static enum err errors_cmd(struct ctl *c)
 			buf_addf(b, "| `%s` | %d | %s |\n", shown(c, info->api_code), info->http_status,
 				 shown(c, info->text));
 	}
+	buf_adds(b, "\n## Answers to devices that register\n\n"
+		    "`POST /auth/register/device` answers HTTP 200 with one of these codes "
+		    "(`engine/register.def`). Over MQTT a "
+		    "refusal\nis CONNACK 5 or the end of the connection. The names are those of the metric "
+		    "`otad_registrations_total`.\n\n"
+		    "| code | name | message |\n|---|---|---|\n");
+#define REGISTER_RESULT(id, code, name, text) buf_addf(b, "| %d | `%s` | %s |\n", code, name, text);
+#include "engine/register.def"
 	return page_out(c, b);
 }
 

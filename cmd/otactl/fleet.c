@@ -7,6 +7,7 @@
 #include "engine/ids.h"
 #include "storage/account.h"
 #include "storage/product.h"
+#include "storage/registration.h"
 #include "storage/report.h"
 
 #include <errno.h>
@@ -95,6 +96,28 @@ static enum err product_import(struct ctl *c)
 	ctl_next(c);
 	TRY(product_add(c, name, secret, account, node_type));
 	(void)printf("ProductKey=%s\n", c->args[0]);
+	return OK;
+}
+
+static enum err product_register(struct ctl *c)
+{
+	enum register_mode mode;
+	int64_t account, change_id;
+	struct product p;
+
+	if (!register_mode_parse(c->args[1], &mode))
+		return fail(c->error, ERR_BAD_REQUEST, "the second argument must be off, registered or any");
+	TRY(ctl_account(c, &account));
+	TRY(store_product_find(c->db, account, c->args[0], &p));
+	ctl_next(c);
+	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(store_registration_mode(c->db, p.id, mode, &change_id));
+	if (change_id)
+		TRY(ctl_audit(c, account,
+			      arena_printf(c->arena, "product register %s", register_mode_name(mode)),
+			      c->args[0]));
+	TRY(db_commit(c->db));
+	(void)printf("ProductKey=%s\nDynamicRegistration=%s\n", c->args[0], register_mode_name(mode));
 	return OK;
 }
 
@@ -258,6 +281,9 @@ const struct command commands_fleet[] = {
 	  "PRODUCTKEY --name NAME --secret-file FILE [--account NAME] [--instance ID] [--node-type 0|1]",
 	  "Adds a product that exists already, with its ProductSecret (FILE - is standard input). Repeatable.",
 	  product_import },
+	{ "product", "register", WAY_DATABASE, 2, 2, "account", "PRODUCTKEY off|registered|any [--account NAME]",
+	  "Whether devices may register dynamically with the ProductSecret: none, registered ones, or unknown ones too.",
+	  product_register },
 	{ "device", "import", WAY_DATABASE, 2, 2, "account", "PRODUCTKEY FILE.csv [--account NAME]",
 	  "Adds devices: lines of name,secret[,version]; FILE - is standard input. Repeatable: names that exist are kept.",
 	  device_import },

@@ -3,28 +3,32 @@
 -- name: credential_changes
 -- in: int
 -- out: id product_key device_name secret may_login plain
--- At most $1 changes that somebody waits for, oldest first, with what is true now: of a device its sealed secret, of
--- anything else what the broker is told instead of one.
-select c.id, c.product_key, c.device_name, d.secret, d.id is not null and not d.disabled as may_login,
+-- At most $1 changes that somebody waits for, oldest first, with what is true now: of a device, or a product whose
+-- devices may register, its sealed secret, of anything else what the broker is told instead of one.
+select c.id, c.product_key, c.device_name, coalesce(d.secret, r.secret) as secret,
+       r.id is not null or d.id is not null and not d.disabled as may_login,
        coalesce(a.account_id || ':' || a.secret_sha256, q.account_id::text) as plain
 from (select * from credential_change where not bulk order by id limit $1::int) c
 left join product p on p.product_key = c.product_key
 left join device d on d.product_id = p.id and d.name = c.device_name
 left join service_account a on c.product_key = '$service' and a.name = c.device_name and not a.disabled
 left join product q on c.product_key = '$product' and q.product_key = c.device_name
+left join product r on c.product_key = '$register' and r.product_key = c.device_name and r.dynamic_register > 0
 order by c.id;
 
 -- name: credential_changes_all
 -- in: int
 -- out: id product_key device_name secret may_login plain
 -- The same of any changes: those of an import are left.
-select c.id, c.product_key, c.device_name, d.secret, d.id is not null and not d.disabled as may_login,
+select c.id, c.product_key, c.device_name, coalesce(d.secret, r.secret) as secret,
+       r.id is not null or d.id is not null and not d.disabled as may_login,
        coalesce(a.account_id || ':' || a.secret_sha256, q.account_id::text) as plain
 from (select * from credential_change order by id limit $1::int) c
 left join product p on p.product_key = c.product_key
 left join device d on d.product_id = p.id and d.name = c.device_name
 left join service_account a on c.product_key = '$service' and a.name = c.device_name and not a.disabled
 left join product q on c.product_key = '$product' and q.product_key = c.device_name
+left join product r on c.product_key = '$register' and r.product_key = c.device_name and r.dynamic_register > 0
 order by c.id;
 
 -- name: credential_page
@@ -38,14 +42,17 @@ order by d.id limit $2::int;
 
 -- name: credential_page_other
 -- in: text text int
--- out: product_key device_name plain
+-- out: product_key device_name plain secret
 -- The rest of the full set: service accounts and products, above ($1, $2).
-select product_key, device_name, plain
+select product_key, device_name, plain, secret
 from (
-	select '$service' collate "C" as product_key, name as device_name, account_id || ':' || secret_sha256 as plain
+	select '$service' collate "C" as product_key, name as device_name,
+	       account_id || ':' || secret_sha256 as plain, null::bytea as secret
 	from service_account where not disabled
 	union all
-	select '$product', product_key, account_id::text from product
+	select '$product', product_key, account_id::text, null from product
+	union all
+	select '$register', product_key, null, secret from product where dynamic_register > 0
 ) x
 where (product_key, device_name) > ($1::text, $2::text)
 order by product_key, device_name limit $3::int;

@@ -195,6 +195,7 @@ where exists (select from service_account a where a.account_id = p.account_id an
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]
 -- out:
+-- The last that is known of each; of a connection that came and went in between its end.
 insert into device_session as s (device_id, online, conn, ip, active_ms, online_ms, changed_ms)
 select d.id, u.online, u.conn, u.ip, u.at_ms, u.at_ms, u.at_ms
 from unnest($1::bigint[], $2::bool[], $3::bigint[], $4::text[], $5::bigint[]) as u(device_id, online, conn, ip, at_ms)
@@ -202,7 +203,7 @@ join device d on d.id = u.device_id
 on conflict (device_id) do update
 set online = excluded.online, conn = excluded.conn,
     ip = case when excluded.online then excluded.ip else s.ip end,
-    online_ms = case when excluded.online and excluded.conn <> s.conn then excluded.online_ms else s.online_ms end,
+    online_ms = case when excluded.conn <> s.conn then excluded.online_ms else s.online_ms end,
     changed_ms = case when excluded.online <> s.online or excluded.conn <> s.conn then excluded.changed_ms else s.changed_ms end
 where s.online <> excluded.online or s.conn <> excluded.conn;
 

@@ -142,6 +142,8 @@ class Broker:
         for key, value in {"PORT": self.port, "ADDRESS": "127.0.0.1", "USER": self.owner, "PLUGIN": self.plugin,
                            "SECRET_FILE": self.dir / "secret", "DATA_DIR": f"{self.data}/"}.items():
             text = text.replace(f"@{key}@", str(value))
+        # Registrations on this port, though it has no TLS: what it answers does not depend on that.
+        text = text.replace("#TLS plugin_opt_register_ports @TLS_PORT@", f"plugin_opt_register_ports 1 {self.port}")
         (self.dir / "conf").write_text(text)
         runtime = re.findall(r"=> (\S*/lib[aut]\w*san\S*)", subprocess.run(["ldd", str(self.plugin)],
                              capture_output=True, text=True, check=True).stdout)

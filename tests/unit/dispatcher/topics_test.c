@@ -24,6 +24,7 @@ static void test_uplinks(void)
 		{ "/sys/pk1/dev/thing/ota/firmware/get",     UPLINK_GET,      "pk1", "dev" },
 		{ "/sys/pk1/dev/thing/file/download",        UPLINK_DOWNLOAD, "pk1", "dev" },
 		{ "/otad/broker",                            UPLINK_BROKER,   NULL, NULL },
+		{ "/otad/register",                          UPLINK_REGISTER, NULL, NULL },
 		{ "/ota/device/inform/pk1",                  UPLINK_NONE, NULL, NULL },
 		{ "/ota/device/inform/pk1/",                 UPLINK_NONE, NULL, NULL },
 		{ "/ota/device/inform//dev",                 UPLINK_NONE, NULL, NULL },

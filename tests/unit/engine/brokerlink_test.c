@@ -6,8 +6,10 @@
 
 static void every_verb_round_trips(void)
 {
-	for (int v = LINK_HELLO; v <= LINK_BEAT; v++) {
-		struct link_line l = { (enum link_verb)v, 11, 22, 33, 44, 55, "a1Pk", "dev:1@x", "s3cret", "::1" }, back;
+	for (int v = LINK_HELLO; v <= LINK_ASK_REGNWL; v++) {
+		struct link_line l = { (enum link_verb)v, 11,	    22,	   33,	 44, 55, "a1Pk",
+				       "dev:1@x",	  "s3cret", "::1", "off" },
+				 back;
 		struct buf b;
 		char *rest, *line;
 
@@ -26,6 +28,8 @@ static void every_verb_round_trips(void)
 			CHECK_STR(back.dn, "dev:1@x");
 			CHECK_STR(back.ip, "::1");
 		}
+		if (v == LINK_REG_NO)
+			CHECK_STR(back.why, "off");
 		CHECK(link_next(&rest) != NULL);
 		CHECK(link_next(&rest) == NULL);
 		buf_free(&b);
@@ -34,8 +38,17 @@ static void every_verb_round_trips(void)
 
 static void refuses_what_is_not_ours(void)
 {
-	static const char *const bad[] = { "", "cred", "cred\ta", "cred\ta\tb", "cred\ta\tb\tc\td", "on\tx\t1\t1\ta\tb\tc",
-					   "beat\t1\t2", "beat\t1\t2\t-3", "beat\t1\t2\t3\t", "HELLO", "hello\t",
+	static const char *const bad[] = { "",
+					   "cred",
+					   "cred\ta",
+					   "cred\ta\tb",
+					   "cred\ta\tb\tc\td",
+					   "on\tx\t1\t1\ta\tb\tc",
+					   "beat\t1\t2",
+					   "beat\t1\t2\t-3",
+					   "beat\t1\t2\t3\t",
+					   "HELLO",
+					   "hello\t",
 					   "state\t1\t99999999999999999999\t0" };
 	struct link_line l;
 	char line[2 * LINK_LINE_MAX];

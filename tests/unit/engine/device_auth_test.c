@@ -139,5 +139,114 @@ static void test_refused(void)
 	}
 }
 
-TESTS("engine/device_auth", { "vectors", test_vectors }, { "methods", test_methods },
+/* ---- dynamic registration (device §1.5) ---- */
+
+#define PS "U5tW7i44uilcQ2dX"
+#define R_USER "dev-r1&a1TestPk001"
+#define R_MD5 "2038a477ad0317433c909cc589f979c7"
+#define R_SHA1 "debd6e7ef69b5fc2aad6ab7bd9aa2844890d1d4e"
+#define R_SHA256 "425a86c84909acbddfd7f32f4b829f4aa0e55cd42557e082a730a872f5199d53"
+
+static bool registers(const char *id, const char *user, const char *sign_text, enum device_auth want)
+{
+	struct device_login l;
+
+	return device_login_parse(id, user, &l) && l.auth == want &&
+	       device_register_check(&l, sign_text, PS, strlen(PS));
+}
+
+/* The clientIds of SDKs in the field: any order, any X, either securemode. */
+static void test_registrations(void)
+{
+	static const struct {
+		const char *id, *sign_text;
+		enum device_auth auth;
+	} good[] = {
+		{ "a1TestPk001.dev-r1|authType=register,random=8Ygb7ULYh53B6OA,signmethod=hmacsha256,"
+		  "securemode=2|",
+		  R_SHA256, AUTH_REGISTER },
+		{ "dev-r1|securemode=2,authType=register,random=8Ygb7ULYh53B6OA,signmethod=hmacmd5|", R_MD5,
+		  AUTH_REGISTER },
+		{ "dev-r1.a1TestPk001|random=8Ygb7ULYh53B6OA,authType=regnwl,securemode=2,signmethod="
+		  "hmacsha256,"
+		  "instanceId=iot-06z009y9rnab11u|",
+		  R_SHA256, AUTH_REGNWL },
+		{ "x|securemode=-2,authType=regnwl,random=8Ygb7ULYh53B6OA,signmethod=hmacsha1|", R_SHA1,
+		  AUTH_REGNWL },
+		/* by its length when none, an unknown or another method is announced; blanks and capitals */
+		{ "|AUTHTYPE = RegNwl , random= 8Ygb7ULYh53B6OA|", R_SHA1, AUTH_REGNWL },
+		{ "x|authType=register,random=8Ygb7ULYh53B6OA,signmethod=rot13|", R_MD5, AUTH_REGISTER },
+		{ "x|authType=register,random=8Ygb7ULYh53B6OA,signmethod=hmacmd5|", R_SHA256, AUTH_REGISTER },
+	};
+	char upper[sizeof R_SHA1] = R_SHA1;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (!registers(good[i].id, R_USER, good[i].sign_text, good[i].auth))
+			test_fail(__FILE__, __LINE__, "row %d was refused", (int)i);
+	for (char *c = upper; *c; c++)
+		if (*c >= 'a')
+			*c = (char)(*c - 'a' + 'A');
+	CHECK(registers("x|authType=register,random=8Ygb7ULYh53B6OA|", R_USER, upper, AUTH_REGISTER));
+}
+
+static void test_registrations_refused(void)
+{
+	static const char id[] = "x|authType=register,random=8Ygb7ULYh53B6OA|";
+	struct device_login l;
+	char longest[DEVICE_CLIENT_ID_MAX + 1];
+
+	CHECK(!registers(id, "dev-r2&a1TestPk001", R_SHA256, AUTH_REGISTER));
+	CHECK(!registers(id, "dev-r1&a1TestPk002", R_SHA256, AUTH_REGISTER));
+	CHECK(!registers("x|authType=register,random=8Ygb7ULYh53B6OB|", R_USER, R_SHA256, AUTH_REGISTER));
+	CHECK(!registers("x|authType=register|", R_USER, R_SHA256, AUTH_REGISTER)); /* no random */
+	CHECK(!registers("x|authType=register,random=|", R_USER, R_SHA256, AUTH_REGISTER));
+	CHECK(!registers(id, R_USER, "", AUTH_REGISTER));
+	CHECK(!registers(id, R_USER, PS, AUTH_REGISTER));
+	CHECK(!registers(id, R_USER, R_SHA256 "00", AUTH_REGISTER));
+	CHECK(device_login_parse(id, R_USER, &l));
+	CHECK(!device_register_check(&l, R_SHA256, "another secret", 14));
+	/* the product's secret signs no login, the device's no registration */
+	CHECK(device_login_parse("x|random=8Ygb7ULYh53B6OA|", R_USER, &l));
+	CHECK_INT(l.auth, AUTH_LOGIN);
+	CHECK(!device_login_check(&l, R_SHA256, PS, strlen(PS)));
+	memset(longest, 'r', sizeof longest - 1);
+	longest[DEVICE_CLIENT_ID_MAX] = '\0';
+	memcpy(longest, "x|authType=register,random=", 27);
+	CHECK(device_login_parse(longest, R_USER, &l));
+	CHECK(!device_register_check(&l, R_SHA256, PS, strlen(PS)));
+}
+
+/* After regnwl the password is the token itself (authType=connwl). */
+static void test_token(void)
+{
+	struct device_login l;
+
+	CHECK(device_login_parse("a1TestPk001.dev-r1|authType=connwl,securemode=-2,_ss=1,ext=3,_v=x|", R_USER,
+				 &l));
+	CHECK_INT(l.auth, AUTH_TOKEN);
+	CHECK(device_login_check(&l, DS, DS, strlen(DS)));
+	CHECK(!device_login_check(&l, DS "0", DS, strlen(DS)));
+	CHECK(!device_login_check(&l, "", DS, strlen(DS)));
+	CHECK(!device_login_check(&l, "0123456789abcdef0123456789abcdeF", DS, strlen(DS)));
+	/* without connwl the secret is no password */
+	CHECK(!login("x|securemode=3|", R_USER, DS, DS));
+	/* an unknown authType is a plain login, the first one counts */
+	CHECK(device_login_parse("x|authType=id2|", R_USER, &l) && l.auth == AUTH_LOGIN);
+	CHECK(device_login_parse("x|authType=connwl,authType=register|", R_USER, &l) && l.auth == AUTH_TOKEN);
+}
+
+static void test_sign_methods(void)
+{
+	static const char *const good[] = { "hmacmd5", "hmacsha1", "hmacsha256", "HmacSHA256" };
+	static const char *const bad[] = { "", "md5", "hmac", "hmacsha512", "hmacmd5 " };
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		CHECK(device_sign_method(good[i]));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK(!device_sign_method(bad[i]));
+}
+
+TESTS("engine/device_auth", { "registrations", test_registrations },
+      { "registrations_refused", test_registrations_refused }, { "token", test_token },
+      { "sign_methods", test_sign_methods }, { "vectors", test_vectors }, { "methods", test_methods },
       { "no_client", test_no_client }, { "names", test_names }, { "refused", test_refused })
