@@ -286,9 +286,3 @@ def test_no_secret_in_the_database(stack, api):
     assert row["DeviceSecret"].encode() not in bytes(sealed)
     dump = stack.sql("select encode(secret, 'escape') from access_key")
     assert all(stack.sk not in r[0] for r in dump)
-
-
-def test_idle_memory_is_small(stack):
-    if "asan" in str(stack.env["OTAD_BUILD"]) or "tsan" in str(stack.env["OTAD_BUILD"]):
-        pytest.skip("a sanitizer's own memory is not ours")
-    assert stack.rss_kib < 30 * 1024
