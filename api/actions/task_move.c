@@ -136,14 +136,15 @@ static enum err confirm_run(struct call *c, const void *in_, void *out)
 /* ---- CancelOTATaskByDevice ---------------------------------------------------------------------------- */
 
 /* Tasks of a job exist from its creation for whoever asks (rules §2), though they may be on their way still. *ret_now:
- * the time when they were all there. */
+ * a time when they are all there, which may be later than the call's. */
 static enum err await_making(struct call *c, const struct task_scope *s, utc_ms *ret_now)
 {
 	int64_t until = clock_boot_ms() + MAKING_WAIT_MS;
 	bool making = true;
 
-	for (*ret_now = c->now;; *ret_now = clock_now()) {
+	for (;;) {
 		TRY(store_task_making(c->db, s, &making));
+		*ret_now = clock_now();
 		if (!making)
 			return OK;
 		if (clock_boot_ms() >= until)

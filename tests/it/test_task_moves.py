@@ -2,6 +2,7 @@
 """Tasks moved by calls: ConfirmOTATask, ReupgradeOTATask, CancelOTATaskByDevice (api §6.3, §6.4, §6.6, §10.5)."""
 import threading
 
+import psycopg2
 import pytest
 
 from client import Client, now_ms, stays, wait_until
@@ -506,6 +507,22 @@ def test_by_device_before_the_tasks_are_made(api):
     by_device(api, fw, *names[:200])
     shown = states(api, job)
     assert {n for n, s in shown.items() if s == "CANCELED"} == set(names[:200]) and len(shown) == 300
+
+
+def test_by_device_while_the_tasks_are_made(stack, api, fleet):
+    """It waits for them for a moment, and says so when that is not enough: the maker is held by the product's lock."""
+    f = fleet(1, online=False)
+    fw = api.firmware(f.pk)
+    holder = psycopg2.connect(stack.pg)
+    with holder, holder.cursor() as cursor:
+        cursor.execute("select id from product where product_key = %s for no key update", (f.pk,))
+        job = api.job(fw)
+        params = {"FirmwareId": fw.id, "ProductKey": f.pk, "DeviceName": [f.rows[0]["DeviceName"]]}
+        api.refused("CancelOTATaskByDevice", F + "SystemBusy", params)
+        api.refused("CancelOTATaskByDevice", F + "SystemBusy", params, JobId=job)
+    holder.close()
+    by_device(api, fw, f.rows[0]["DeviceName"])
+    assert set(states(api, job).values()) == {"CANCELED"}
 
 
 def test_scheduled_tasks_by_device(api, fleet):
