@@ -142,7 +142,7 @@ where r.job_id = u.job_id;
 -- name: tick_log
 -- in: bigint[] bigint[] int[] smallint[] smallint[] smallint[] text[]
 -- out:
--- Success and failure are notified, too; 9: timeout.
+-- Success and failure are notified, too, but not a lost conflict (2); 9: timeout.
 with moved as materialized (
 	select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
 		as u(at_ms, job_id, seq, from_state, to_state, why, detail)
@@ -151,7 +151,7 @@ with moved as materialized (
 	select 1, m.at_ms, j.account_id, m.job_id, m.seq, m.to_state,
 	       case when m.to_state = 5 then 'success' when m.why = 9 then 'timeout' else coalesce(m.detail, '') end
 	from moved m join job j on j.id = m.job_id
-	where m.to_state in (5, 6)
+	where m.to_state in (5, 6) and m.why <> 2
 	  and exists (select from service_account a where a.account_id = j.account_id and not a.disabled)
 	order by m.at_ms
 )

@@ -163,6 +163,34 @@ def test_conflicts_and_cancels_are_not_told(stack, api, fleet, reader):
     assert r.of(f.pk, "/ota/upgrade") == []
 
 
+def test_a_job_that_runs_again_is_told(stack, api, fleet, reader):
+    """Its status is; a task that loses again is not."""
+    r = reader()
+    f = fleet(1, "1.0.0")
+    (d,) = f.devices
+    job = api.job(api.firmware(f.pk))
+    d.wait_push()
+    d.progress(-1, "broke")
+    ident = api.wait_task(job, d.name, "FAILED")["TaskId"]
+    rival = api.job(api.firmware(f.pk, "3.0.0"))
+    d.wait_push(2)
+    api.must("ReupgradeOTATask", JobId=job, TaskId=[ident])
+    assert api.task(job, d.name)["TaskDesc"].endswith(rival)
+    api.must("CancelOTATaskByJob", JobId=rival, CancelNotifiedTask=True)
+    api.must("ReupgradeOTATask", JobId=job, TaskId=[ident])
+    d.wait_push(3)
+    d.upgrade("2.0.0")
+    api.wait_job(job, "COMPLETED")
+
+    def told():
+        return ([m["status"] for m in r.of(f.pk, "/job/status") if m["jobId"] == job],
+                [(m["status"], m["desc"]) for m in r.of(f.pk, "/ota/upgrade") if m["jobId"] == job])
+    wait_until(lambda: told() == (["IN_PROGRESS", "COMPLETED", "IN_PROGRESS", "COMPLETED"],
+                                  [("FAILED", "broke"), ("SUCCEEDED", "success")]), 10, told)
+    wait_until(lambda: stack.sql_one("select count(*) from notice") == 0)
+    assert len(r.of(f.pk, "/ota/upgrade")) == 2
+
+
 def test_time_limit_and_module_are_told(stack, api, fleet, reader):
     r = reader()
     f = fleet(1)
