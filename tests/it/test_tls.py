@@ -444,3 +444,87 @@ def test_ca_never_makes_a_second_authority_in_the_same_place(tmp_path):
     (d / "ca.key").unlink()
     r = ca(d, "--renew", check=False)
     assert r.returncode == 1 and "ca.key is missing" in r.stderr
+
+
+# ---- the guard of the API's listener, behind TLS ----
+
+def tls_exchange(stack, *pieces, hostport=None):
+    """Sends the pieces, each in a record of its own, and reads to the end -> bytes."""
+    host, port = (hostport or stack.endpoint).rsplit(":", 1)
+    out = b""
+    with socket.create_connection((host, int(port)), timeout=20) as s, \
+            stack.tls.wrap_socket(s, server_hostname=host, suppress_ragged_eofs=True) as t:
+        for piece in pieces:
+            t.sendall(piece)
+        try:
+            while piece := t.recv(65536):
+                out += piece
+        except (ssl.SSLError, ConnectionResetError):
+            pass
+    return out
+
+
+def test_pipelined_and_cut_requests(tls_stack):
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert tls_exchange(tls_stack, one + one + last).count(b"HTTP/1.1 200 OK") == 3
+    assert tls_exchange(tls_stack, *[bytes([b]) for b in one], last).count(b"HTTP/1.1 200 OK") == 2
+
+
+@pytest.mark.parametrize("request_bytes,status", [
+    (b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n", b"400"),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", b"400"),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", b"400"),
+])
+def test_what_the_guard_refuses(tls_stack, tls_api, request_bytes, status):
+    answer = tls_exchange(tls_stack, request_bytes)
+    assert answer.startswith(b"HTTP/1.1 " + status), answer[:200]
+    tls_api.product()
+
+
+def test_expect_continue(tls_stack, tls_api):
+    method, target, headers, body = tls_api.request("CreateProduct", {"ProductName": "p" + os.urandom(6).hex(),
+                                                                      "NodeType": 0}, place="form")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {tls_stack.endpoint}", f"Content-Length: {len(body)}",
+             "Expect: 100-continue", "Connection: close", *[f"{k}: {v}" for k, v in headers.items() if k != "host"]]
+    host, port = tls_stack.endpoint.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=20) as s, \
+            tls_stack.tls.wrap_socket(s, server_hostname=host) as t:
+        t.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert t.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        t.sendall(body)
+        answer = b""
+        while piece := t.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200 OK") and b'"Success":true' in answer
+
+
+def test_a_slow_request_is_cut_off(tls_stack, tls_api):
+    tls_stack.restart_otad(api_request_ms="500")
+    try:
+        before = tls_stack.metric("otad_api_slow_clients_total")
+        assert tls_exchange(tls_stack, b"GET /healthz HTT") == b""
+        assert tls_stack.metric("otad_api_slow_clients_total") == before + 1
+        # nor does anybody wait for a handshake that does not come
+        host, port = tls_stack.endpoint.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=20) as s:
+            assert s.recv(10) == b""
+    finally:
+        tls_stack.restart_otad()
+
+
+def test_a_handshake_that_does_not_come_at_the_store(tls_stack):
+    """Ten seconds, as for any first request."""
+    host, port = tls_stack.store.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=60) as s:
+        s.sendall(b"\x16\x03\x01")
+        assert s.recv(10) == b""
+
+
+def test_an_upload_in_pieces(tls_stack, tls_api):
+    content = os.urandom(5 * MIB)
+    fw = tls_api.firmware(tls_api.product(), content=content, FirmwareSign=hashlib.md5(content).hexdigest(),
+                          SignMethod="MD5")
+    url = tls_api.must("QueryOTAFirmware", FirmwareId=fw.id)["FirmwareInfo"]["FirmwareUrl"]
+    assert get(url, tls_stack.tls)[2] == content
