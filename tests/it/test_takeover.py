@@ -117,7 +117,7 @@ def test_campaign_goes_on_whoever_dies_or_freezes(stack, api, fleet, second):
 
         finish(stack, talkers.pk, first_load + second_load + third_load)
         wait_until(lambda: {t["TaskStatus"] for t in second.api.tasks(job)} == {"SUCCEEDED"}, 180,
-                   lambda: second.api.tasks(job))
+                   lambda: [t["TaskStatus"] for t in second.api.tasks(job)])
     assert second.api.job_info(job)["JobStatus"] == "COMPLETED"
     times = arrivals(f.devices)
     assert worst_window(times, 59.5) <= limit, times
