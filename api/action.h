@@ -29,6 +29,7 @@ struct call {
 	struct arena *arena;
 	struct db *db;          /* a transaction is open: read-only for READS, read-write for WRITES */
 	utc_ms now;             /* the time of this call; the clock is not read again */
+	int64_t answer_by_ms;   /* boot clock; the client is gone soon after (rules.md §2) */
 	struct error *error;
 	const struct api_env *env;
 	const struct config *config;

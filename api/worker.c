@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define RERUNS_MAX 3
+/* What is left for the commit, and for what a call waits for after it. */
+#define COMMIT_MS 300
 
 struct worker {
 	pthread_t thread;
@@ -115,6 +117,7 @@ static enum err run_write(struct call *c, const struct caller *who, const void *
 	if (e != OK)
 		TRY(db_rollback_to_savepoint(c->db));
 	TRY(audit_row(c, e == OK ? "OK" : error_code(&refusal)));
+	db_set_until(c->db, c->answer_by_ms);
 	TRY(db_commit(c->db));
 	*c->error = refusal;
 	return e;
@@ -165,7 +168,7 @@ static enum err call_run(struct workers *all, struct request *rq, struct call *c
 	void *in;
 
 	TRY(request_params(rq, c->error, &who->params));
-	if (clock_boot_us() - rq->arrived_us > CLIENT_PATIENCE_US)
+	if (clock_boot_ms() >= c->answer_by_ms)
 		return fail_param(c->error, ERR_UNAVAILABLE, NULL);
 	db_begin_work(c->db, c->arena, c->error);
 	TRY(authenticate(&all->auth, rq, c, who));
@@ -217,6 +220,12 @@ static void count_call(const struct request *rq, const struct call *c, enum err 
 		  LINT("ms", us / 1000));
 }
 
+/* Boot clock. */
+static int64_t answer_by(const struct request *rq)
+{
+	return rq->arrived_us / 1000 + config_now()->api_answer_ms;
+}
+
 /* A call's transaction and answer. */
 static void call_serve(struct worker *w, struct request *rq)
 {
@@ -225,6 +234,7 @@ static void call_serve(struct worker *w, struct request *rq)
 	struct call c = { .arena = &w->arena,
 			  .db = w->db,
 			  .now = clock_now(),
+			  .answer_by_ms = answer_by(rq),
 			  .error = &error,
 			  .env = w->all->env,
 			  .config = config,
@@ -243,6 +253,7 @@ static void call_serve(struct worker *w, struct request *rq)
 /* What devices ask for, or else a call. */
 static void request_serve(struct worker *w, struct request *rq)
 {
+	db_set_until(w->db, answer_by(rq) - COMMIT_MS);
 	if (strcmp(rq->path, DEVICE_REGISTER_PATH) == 0)
 		device_register(w->all->env, w->all->auth.quota, w->db, &w->arena, rq);
 	else

@@ -7,9 +7,6 @@
 #include "api/auth.h"
 #include "engine/base/queue.h"
 
-/* An SDK waits this long for its answer and never repeats a call (clients' default). */
-#define CLIENT_PATIENCE_US 3000000LL
-
 struct workers;
 
 /* reply is called on a worker's thread for every request that was taken, with the answer filled in. */

@@ -17,6 +17,10 @@
 
 /* The server ends a statement at its deadline; when it does not answer even then, it is frozen or gone. */
 #define FROZEN_MS 1000
+/* A rollback has this time when there is none left: a server that works needs far less. */
+#define ROLLBACK_MS 100
+/* Plans made while a table was empty are wrong once it is full, and ANALYZE may come a minute late. */
+#define PLANS_MS 5000
 #define ARRAY_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
 struct db {
@@ -27,6 +31,8 @@ struct db {
 	struct error *error;
 	int deadline_ms;
 	int server_deadline_ms; /* statement_timeout as it is set; 0: not yet */
+	int64_t planned_ms;	/* boot clock; pinned plans are not older */
+	int64_t until_ms;	/* boot clock, INT64_MAX: no end of all statements' time */
 	bool in_txn, prepared, checked;
 	int64_t touched;
 	char constraint[64];
@@ -47,6 +53,7 @@ struct db *db_new(const struct db_options *o)
 	db->name = strdup(o->name);
 	ensure(db->conninfo && db->name);
 	db->deadline_ms = o->statement_ms;
+	db->until_ms = INT64_MAX;
 	return db;
 }
 
@@ -91,6 +98,11 @@ struct error *db_error(struct db *db)
 void db_set_deadline(struct db *db, int statement_ms)
 {
 	db->deadline_ms = statement_ms;
+}
+
+void db_set_until(struct db *db, int64_t boot_ms)
+{
+	db->until_ms = boot_ms;
 }
 
 bool db_in_txn(const struct db *db)
@@ -183,7 +195,7 @@ static enum err refused(struct db *db, const char *what, const PGresult *r)
 /* Collects the answer to what was sent: the last result, or an error. Owns nothing on failure. */
 static enum err collect(struct db *db, const char *what, PGresult **ret)
 {
-	int64_t until = clock_boot_ms() + db->deadline_ms + FROZEN_MS;
+	int64_t until = i64_min(clock_boot_ms() + db->deadline_ms + FROZEN_MS, db->until_ms);
 	PGresult *last = NULL, *r;
 	ExecStatusType st;
 	enum err e;
@@ -364,6 +376,14 @@ static enum err server_deadline_set(struct db *db)
 	return OK;
 }
 
+static enum err plans_renew(struct db *db)
+{
+	if (!db->opt.pin_plans || db->in_txn || clock_boot_ms() - db->planned_ms < PLANS_MS)
+		return OK;
+	db->planned_ms = clock_boot_ms();
+	return simple(db, "plans", "discard plans");
+}
+
 /* Statements are prepared at the first use after connecting, so that migrations can run on a connection whose tables
  * do not exist yet. Preparing waits for the tables' locks, too; what is prepared by half is begun anew. */
 static enum err ready(struct db *db)
@@ -374,8 +394,11 @@ static enum err ready(struct db *db)
 		drop(db);
 		return fail(db->error, ERR_DB_CONNECTION, "the connection was lost inside a transaction");
 	}
+	if (clock_boot_ms() >= db->until_ms)
+		return fail(db->error, ERR_DB_TIMEOUT, "no time is left for another statement");
 	TRY(db_connect(db));
 	TRY(server_deadline_set(db));
+	TRY(plans_renew(db));
 	if (db->prepared)
 		return OK;
 	e = prepare_all(db);
@@ -431,6 +454,7 @@ void db_rollback(struct db *db)
 	struct error ignored;
 	struct arena *arena = db->arena;
 	struct error *error = db->error;
+	int64_t until = db->until_ms;
 
 	if (!db->in_txn)
 		return;
@@ -441,8 +465,10 @@ void db_rollback(struct db *db)
 	error_init(&ignored, &scratch);
 	db->arena = &scratch;
 	db->error = &ignored;
+	db->until_ms = i64_max(until, clock_boot_ms() + ROLLBACK_MS);
 	if (simple(db, "rollback", "rollback") != OK)
 		drop(db);
+	db->until_ms = until;
 	db->arena = arena;
 	db->error = error;
 	arena_free(&scratch);

@@ -34,8 +34,10 @@ struct arena *db_arena(struct db *db);
 /* Results go to this arena from now on; returns the one before. A transaction goes on. */
 struct arena *db_use_arena(struct db *db, struct arena *arena);
 struct error *db_error(struct db *db);
-/* Deadline for the statements to come. */
+/* Deadline for the statements to come, in this unit of work. */
 void db_set_deadline(struct db *db, int statement_ms);
+/* None of them goes on after this time of the boot clock either, in this unit and those that follow. */
+void db_set_until(struct db *db, int64_t boot_ms);
 
 enum db_mode { DB_READ_ONLY, DB_READ_WRITE };
 enum err db_begin(struct db *db, enum db_mode mode) MUST_USE;

@@ -9,8 +9,7 @@ select c.id, c.product_key, c.device_name, coalesce(d.secret, r.secret) as secre
        r.id is not null or d.id is not null and not d.disabled as may_login,
        coalesce(a.account_id || ':' || a.secret_sha256, q.account_id::text) as plain
 from (select * from credential_change where not bulk order by id limit $1::int) c
-left join product p on p.product_key = c.product_key
-left join device d on d.product_id = p.id and d.name = c.device_name
+left join device d on d.id = c.device_id
 left join service_account a on c.product_key = '$service' and a.name = c.device_name and not a.disabled
 left join product q on c.product_key = '$product' and q.product_key = c.device_name
 left join product r on c.product_key = '$register' and r.product_key = c.device_name and r.dynamic_register > 0
@@ -24,8 +23,7 @@ select c.id, c.product_key, c.device_name, coalesce(d.secret, r.secret) as secre
        r.id is not null or d.id is not null and not d.disabled as may_login,
        coalesce(a.account_id || ':' || a.secret_sha256, q.account_id::text) as plain
 from (select * from credential_change order by id limit $1::int) c
-left join product p on p.product_key = c.product_key
-left join device d on d.product_id = p.id and d.name = c.device_name
+left join device d on d.id = c.device_id
 left join service_account a on c.product_key = '$service' and a.name = c.device_name and not a.disabled
 left join product q on c.product_key = '$product' and q.product_key = c.device_name
 left join product r on c.product_key = '$register' and r.product_key = c.device_name and r.dynamic_register > 0

@@ -51,7 +51,7 @@ from client import Client, http_request, wait_until  # noqa: E402
 from mqtt_device import MqttDevice  # noqa: E402
 
 REPORT = re.compile(r"ERROR: (Address|Leak|Undefined|Thread)Sanitizer|runtime error:|WARNING: ThreadSanitizer")
-DEFAULTS = {"quota": "*=0", "limit_products": "0", "tick_ms": "10"}
+DEFAULTS = {"quota": "*=0", "limit_products": "0", "api_answer_ms": "9000", "tick_ms": "10"}
 
 
 def build_dir():

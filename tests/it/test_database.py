@@ -94,7 +94,7 @@ def locked_audit(stack, otad_default):
 def test_locked_table_costs_its_call_only(stack, api, locked_audit, prepared):
     """A call that waits for a lock is answered when its time is up; the server ends the statement itself, so no
     connection is lost and nothing is left behind that waits on. A worker's first call waits while it prepares."""
-    stack.restart_otad(database_timeout_ms=1000, api_workers=2)
+    stack.restart_otad(database_timeout_ms=1000, api_answer_ms=9000, api_workers=2)
     lines, name = len(stack.log()), "p" + uuid.uuid4().hex[:16]
     if prepared:
         for _ in range(4):
@@ -123,9 +123,25 @@ def test_locked_table_costs_its_call_only(stack, api, locked_audit, prepared):
     api.must("CreateProduct", ProductName=name, NodeType=0)
 
 
+def test_call_is_answered_in_its_time(stack, api, locked_audit):
+    """However long its statements may take: the client would be gone and never know. What it did is undone."""
+    stack.restart_otad(database_timeout_ms=600_000, api_answer_ms=1500)
+    name = "p" + uuid.uuid4().hex[:16]
+    api.product()
+    unlock = locked_audit()
+    began = time.monotonic()
+    answer = api.call("CreateProduct", ProductName=name, NodeType=0)
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    assert time.monotonic() - began > 1
+    wait_until(lambda: waiting(stack) == 0, 30)
+    unlock()
+    assert stack.sql_one("select count(*) from product where name = %s", name) == 0
+    api.must("CreateProduct", ProductName=name, NodeType=0)
+
+
 def test_statement_ends_with_its_client(stack, api, locked_audit):
     """Killed while it waits: PostgreSQL does not go on for a client that is gone."""
-    stack.restart_otad(database_timeout_ms=600_000)
+    stack.restart_otad(database_timeout_ms=600_000, api_answer_ms=600_000)
     name = "p" + uuid.uuid4().hex[:16]
     locked_audit()
     call = threading.Thread(target=lambda: gone.append(call_cut(api, name)))
