@@ -44,12 +44,14 @@ order by v.id desc;
 -- name: device_status_count
 -- in: bigint bigint bigint text
 -- out: n
+-- What device_status says, in a form that is cheap for a million devices.
 select count(*) as n
 from product p
 join device d on d.product_id = p.id
 left join device_session s on s.device_id = d.id
 where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3)
-  and device_status(d.disabled, s.active_ms, s.online) = $4::text;
+  and case $4::text when 'DISABLE' then d.disabled
+      else not d.disabled and case $4 when 'UNACTIVE' then s.device_id is null else s.online = ($4 = 'ONLINE') end end;
 
 -- name: device_status_page
 -- in: bigint bigint bigint text bigint bigint

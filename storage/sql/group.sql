@@ -70,9 +70,9 @@ update device_group set deleted_ms = $2::bigint where id = $1;
 -- Devices of group $1, or only those of product $2.
 select count(*) as devices, count(s.device_id) as active, count(*) filter (where s.online) as online
 from device_group_device v
-join device d on d.id = v.device_id
 left join device_session s on s.device_id = v.device_id
-where v.group_id = $1::bigint and ($2::bigint is null or d.product_id = $2);
+where v.group_id = $1::bigint
+  and ($2::bigint is null or exists (select from device d where d.id = v.device_id and d.product_id = $2));
 
 -- name: group_page_count
 -- in: bigint bigint text text bigint
@@ -150,30 +150,29 @@ delete from device_group_member where group_id = $1::bigint and device_id = any 
 -- out: n
 select count(*) as n
 from device_group_device v
-join device d on d.id = v.device_id
-join product p on p.id = d.product_id
-left join device_session s on s.device_id = d.id
 where v.group_id = $1::bigint
-  and ($2::text is null or p.product_key = $2) and ($3::text is null or d.name = $3)
-  and ($4::text is null or starts_with(d.name, $4))
-  and ($5::text is null or device_status(d.disabled, s.active_ms, s.online) = $5);
+  and (($2::text is null and $3::text is null and $4::text is null and $5::text is null) or exists (
+	select from device_shown d
+	where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
+	  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)));
 
 -- name: group_devices
 -- in: bigint text text text text bigint bigint bigint
 -- out: id product_key product_name category_key node_type name nickname status active_ms online_ms
 -- Devices of group $1 below id $6, newest first.
-select d.id, p.product_key, p.name as product_name, p.category_key, p.node_type, d.name, d.nickname,
-       device_status(d.disabled, s.active_ms, s.online) as status, s.active_ms, s.online_ms
-from device_group_device v
-join device d on d.id = v.device_id
-join product p on p.id = d.product_id
-left join device_session s on s.device_id = d.id
-where v.group_id = $1::bigint
-  and ($2::text is null or p.product_key = $2) and ($3::text is null or d.name = $3)
-  and ($4::text is null or starts_with(d.name, $4))
-  and ($5::text is null or device_status(d.disabled, s.active_ms, s.online) = $5)
-  and d.id < $6::bigint
-order by d.id desc offset $7::bigint limit $8::bigint;
+select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,
+       d.online_ms
+from (
+	select v.device_id
+	from device_group_device v
+	where v.group_id = $1::bigint and v.device_id < $6::bigint
+	  and (($2::text is null and $3::text is null and $4::text is null and $5::text is null) or exists (
+		select from device_shown d
+		where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
+		  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)))
+	order by v.device_id desc offset $7::bigint limit $8::bigint) k
+join device_shown d on d.id = k.device_id
+order by d.id desc;
 
 -- ---- tags --------------------------------------------------------------------------------------------------
 

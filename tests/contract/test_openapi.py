@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from client import wait_until
+
 
 @pytest.fixture(scope="session")
 def document(stack):
@@ -21,7 +23,14 @@ def operations(document):
 def test_every_action_is_described(document):
     assert document["openapi"] == "3.1.0"
     wanted = set("""CreateProduct RegisterDevice BatchRegisterDevice QueryBatchRegisterDeviceStatus
-        QueryPageByApplyId QueryDeviceDetail DeleteDevice GenerateOTAUploadURL GenerateDeviceNameListURL
+        BatchCheckDeviceNames BatchRegisterDeviceWithApplyId QueryPageByApplyId QueryDeviceDetail DeleteDevice
+        QueryProduct QueryProductList UpdateProduct DeleteProduct QueryDevice BatchQueryDeviceDetail QueryDeviceInfo
+        GetDeviceStatus BatchGetDeviceState QueryDeviceByStatus DisableThing EnableThing QueryDeviceStatistics
+        SaveDeviceProp QueryDeviceProp DeleteDeviceProp QueryDeviceByTags BatchUpdateDeviceNickname CreateDeviceGroup
+        UpdateDeviceGroup DeleteDeviceGroup QueryDeviceGroupInfo QueryDeviceGroupList QueryDeviceGroupByDevice
+        QueryDeviceListByDeviceGroup BatchAddDeviceGroupRelations BatchDeleteDeviceGroupRelations QuerySuperDeviceGroup
+        SetDeviceGroupTags QueryDeviceGroupTagList QueryDeviceGroupByTags CreateDeviceDynamicGroup
+        DeleteDeviceDynamicGroup QueryDynamicGroupDevices GenerateOTAUploadURL GenerateDeviceNameListURL
         CreateOTAFirmware QueryOTAFirmware DeleteOTAFirmware CreateOTAVerifyJob CreateOTAStaticUpgradeJob QueryOTAJob
         ListOTAJobByFirmware ListOTATaskByJob CancelOTATaskByJob""".split())
     found = operations(document)
@@ -87,14 +96,21 @@ def conforms(value, schema, where):
         assert type(value) is want, f"{where} is {value!r}, not {kind}"
 
 
-def test_answers_conform(document, api):
+@pytest.fixture
+def call(document, api):
+    """call(action, ..) -> the answer of a success, which is as the document has it; .called: the actions so far."""
     found = operations(document)
 
-    def call(action, **params):
+    def run(action, **params):
         body = api.must(action, params)
         conforms(body, found[action]["responses"]["200"]["content"]["application/json"]["schema"], action)
+        run.called.add(action)
         return body
+    run.called = set()
+    return run
 
+
+def test_answers_conform(call, api):
     pk = call("CreateProduct", ProductName="conform" + os.urandom(4).hex(), NodeType=0)["Data"]["ProductKey"]
     names = [call("RegisterDevice", ProductKey=pk)["Data"]["DeviceName"] for _ in range(2)]
     call("QueryDeviceDetail", ProductKey=pk, DeviceName=names[0])
@@ -125,3 +141,63 @@ def test_answers_conform(document, api):
     call("CancelOTATaskByDevice", FirmwareId=fw.id, ProductKey=pk, DeviceName=names[:1])
     call("ReupgradeOTATask", JobId=waits, TaskId=[task])
     call("DeleteDevice", ProductKey=pk, DeviceName=names[1])
+
+
+def test_registry_answers_conform(document, call, stack, api):
+    """Products, devices, groups and tags: every action that there is."""
+    instance = stack.sql_one("select i.instance_id from instance i join access_key k using (account_id)"
+                             " where i.is_default and k.key_id = %s", api.ak)
+    name = "conform" + os.urandom(4).hex()
+    pk = call("CreateProduct", ProductName=name, NodeType=0, Description="d", CategoryKey="Lighting",
+              ProtocolType="zigbee", DataFormat=1)["Data"]["ProductKey"]
+    call("UpdateProduct", ProductKey=pk, ProductName=name + "x")
+    call("QueryProduct", ProductKey=pk)
+    call("QueryProductList", CurrentPage=1, PageSize=10)
+    row = call("RegisterDevice", ProductKey=pk, DeviceName="conform-1", Nickname="nick")["Data"]
+    device, address = {"IotId": row["IotId"]}, {"ProductKey": pk, "DeviceName": "conform-1"}
+    orders = [call("BatchRegisterDevice", ProductKey=pk, Count=1)["Data"]["ApplyId"],
+              call("BatchCheckDeviceNames", ProductKey=pk, DeviceName=["conform-2"])["Data"]["ApplyId"]]
+    call("BatchRegisterDeviceWithApplyId", ProductKey=pk, ApplyId=orders[1])
+    for order in orders:
+        wait_until(lambda order=order: call("QueryBatchRegisterDeviceStatus", ProductKey=pk, ApplyId=order)
+                   ["Data"]["Status"] == "CREATE_SUCCESS", 20)
+    assert call("QueryPageByApplyId", ApplyId=orders[1])["ApplyDeviceList"]["ApplyDeviceInfo"]
+    taken = call("BatchCheckDeviceNames", ProductKey=pk, DeviceName=["conform-2"])["Data"]["ApplyId"]
+    assert call("QueryBatchRegisterDeviceStatus", ProductKey=pk, ApplyId=taken)["Data"]["InvalidDetailList"]
+    for action in ("QueryDeviceDetail", "QueryDeviceInfo", "GetDeviceStatus", "DisableThing", "EnableThing"):
+        call(action, **device)
+    assert call("QueryDevice", ProductKey=pk)["Data"]["DeviceInfo"]
+    assert call("BatchQueryDeviceDetail", ProductKey=pk, DeviceName=["conform-1"])["Data"]["Data"]
+    assert call("BatchGetDeviceState", IotId=[row["IotId"]])["DeviceStatusList"]["DeviceStatus"]
+    assert call("QueryDeviceByStatus", Status=0, ProductKey=pk)["Data"]["SimpleDeviceInfo"]
+    call("QueryDeviceStatistics", ProductKey=pk)
+    call("BatchUpdateDeviceNickname", DeviceNicknameInfo=[{**address, "Nickname": "other"}])
+    call("SaveDeviceProp", **device, Props=f'{{"room":"{name}"}}')
+    call("QueryDeviceProp", **device)
+    assert call("QueryDeviceByTags", Tag=[{"TagKey": "room", "TagValue": name}])["Data"]["SimpleDeviceInfo"]
+    call("DeleteDeviceProp", **device, PropKey="room")
+
+    top = call("CreateDeviceGroup", GroupName=name)["Data"]["GroupId"]
+    group = {"GroupId": call("CreateDeviceGroup", GroupName=name + "1", SuperGroupId=top)["Data"]["GroupId"]}
+    call("UpdateDeviceGroup", **group, GroupDesc="d")
+    call("BatchAddDeviceGroupRelations", **group, Device=[address])
+    call("QueryDeviceGroupInfo", **group)
+    assert call("QueryDeviceGroupList", SuperGroupId=top)["Data"]["GroupInfo"]
+    assert call("QueryDeviceGroupByDevice", **address)["GroupInfos"]["GroupInfo"]
+    assert call("QueryDeviceListByDeviceGroup", **group)["Data"]["SimpleDeviceInfo"]
+    assert call("QuerySuperDeviceGroup", **group)["Data"]["GroupInfo"]
+    call("SetDeviceGroupTags", **group, TagString=f'[{{"tagKey":"site","tagValue":"{name}"}}]')
+    assert call("QueryDeviceGroupTagList", **group)["Data"]["GroupTagInfo"]
+    assert call("QueryDeviceGroupByTags", Tag=[{"TagKey": "site", "TagValue": name}])["Data"]["DeviceGroup"]
+    call("BatchDeleteDeviceGroupRelations", **group, Device=[address])
+    moving = {"IotInstanceId": instance, "GroupId": call(
+        "CreateDeviceDynamicGroup", IotInstanceId=instance, GroupName=name + "2",
+        DynamicGroupExpression=f'product_key = "{pk}"')["Data"]["GroupId"]}
+    assert call("QueryDynamicGroupDevices", **moving)["Data"]["SimpleDeviceInfo"]
+    call("DeleteDeviceDynamicGroup", **moving)
+    call("DeleteDeviceGroup", **group)
+    for d in call("QueryDevice", ProductKey=pk)["Data"]["DeviceInfo"]:
+        call("DeleteDevice", IotId=d["IotId"])
+    call("DeleteProduct", ProductKey=pk)
+    assert call.called >= {a for a in operations(document) if "OTA" not in a and not a.startswith("Generate")} - {
+        "ResetThing"}  # about dynamic registration
