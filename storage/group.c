@@ -5,6 +5,18 @@
 
 /* ---- groups ---- */
 
+/* ERR_GROUP_NOT_FOUND when it was deleted since it was found. */
+static enum err lock_row(struct db *db, enum stmt how, int64_t id)
+{
+	struct args a;
+	enum err e;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	e = db_one(db, how, &a, NULL);
+	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL) : e;
+}
+
 /* Is there room for one more, and for one more below its parent? */
 static enum err check_room(struct db *db, int64_t account_id, int64_t parent_id, int64_t limit)
 {
@@ -19,6 +31,7 @@ static enum err check_room(struct db *db, int64_t account_id, int64_t parent_id,
 		return fail_param(db_error(db), ERR_GROUP_COUNT, NULL);
 	if (parent_id == 0)
 		return OK;
+	TRY(lock_row(db, S_group_hold, parent_id));
 	args_init(&a, db);
 	arg_int(&a, parent_id);
 	TRY(db_one(db, S_group_place, &a, &r));
@@ -130,6 +143,11 @@ enum err store_group_parent(struct db *db, const struct group *g, struct group *
 	return OK;
 }
 
+enum err store_group_hold(struct db *db, int64_t id)
+{
+	return lock_row(db, S_group_hold, id);
+}
+
 enum err store_group_describe(struct db *db, int64_t id, const char *description)
 {
 	struct args a;
@@ -148,6 +166,7 @@ enum err store_group_delete(struct db *db, int64_t account_id, int64_t id, utc_m
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	TRY(db_one(db, S_account_lock, &a, NULL));
+	TRY(lock_row(db, S_group_lock_whole, id));
 	args_init(&a, db);
 	arg_int(&a, id);
 	TRY(db_one(db, S_group_uses, &a, &r));
@@ -226,17 +245,6 @@ enum err store_groups_of_device(struct db *db, int64_t device_id, const struct g
 
 /* ---- devices ---- */
 
-static enum err lock_group(struct db *db, int64_t id)
-{
-	struct args a;
-	enum err e;
-
-	args_init(&a, db);
-	arg_int(&a, id);
-	e = db_one(db, S_group_lock, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL) : e;
-}
-
 /* Locks the group and then the devices, and says who they are: both stay what they are until the end of the
  * transaction. */
 static enum err lock_both(struct db *db, int64_t account_id, int64_t id, const char *const *product_keys,
@@ -245,7 +253,7 @@ static enum err lock_both(struct db *db, int64_t account_id, int64_t id, const c
 	struct rows *r;
 	struct args a;
 
-	TRY(lock_group(db, id));
+	TRY(lock_row(db, S_group_lock, id));
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_texts(&a, product_keys, n);
@@ -363,7 +371,7 @@ enum err store_group_tags_set(struct db *db, int64_t id, const struct group_tag 
 {
 	struct args a;
 
-	TRY(lock_group(db, id));
+	TRY(lock_row(db, S_group_lock, id));
 	args_init(&a, db);
 	arg_int(&a, id);
 	tag_args(&a, db_arena(db), tags, n);

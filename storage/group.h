@@ -46,6 +46,8 @@ enum err store_group_find(struct db *db, int64_t account_id, const char *group_i
 /* The group above; ret->id is 0 when there is none. */
 enum err store_group_parent(struct db *db, const struct group *g, struct group *ret) MUST_USE;
 enum err store_group_describe(struct db *db, int64_t id, const char *description) MUST_USE;
+/* Keeps the group until the transaction ends: who makes a job of it calls this. ERR_GROUP_NOT_FOUND when it is gone. */
+enum err store_group_hold(struct db *db, int64_t id) MUST_USE;
 /* ERR_GROUP_HAS_SUBGROUPS; ERR_GROUP_DELETE while a job that has not ended uses it. */
 enum err store_group_delete(struct db *db, int64_t account_id, int64_t id, utc_ms now) MUST_USE;
 

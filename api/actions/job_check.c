@@ -290,6 +290,7 @@ static enum err check_group(struct creation *n)
 	if (!n->in->group_type || strcmp(n->in->group_type, type) != 0)
 		return refuse(n, ERR_FORMAT, "GroupType");
 	TRY(store_group_find(n->c->db, n->c->account_id, n->in->group_id, type, &g));
+	TRY(store_group_hold(n->c->db, g.id));
 	n->job.group_id = g.id;
 	return OK;
 }

@@ -47,6 +47,18 @@ from device_group where id = $1::bigint and deleted_ms is null;
 -- out:
 update device_group set description = $2::text where id = $1::bigint;
 
+-- name: group_hold
+-- in: bigint
+-- out: id
+-- Keeps the group from being deleted until the transaction ends.
+select id from device_group where id = $1::bigint and deleted_ms is null for key share;
+
+-- name: group_lock_whole
+-- in: bigint
+-- out: id
+-- Against group_hold.
+select id from device_group where id = $1::bigint and deleted_ms is null for update;
+
 -- name: group_uses
 -- in: bigint
 -- out: children jobs

@@ -2,6 +2,7 @@
 """Device groups: the static tree, members, tags, dynamic groups and their conditions, and what jobs make of them."""
 import json
 import re
+import threading
 import uuid
 
 import pytest
@@ -573,3 +574,40 @@ def test_group_job(api, fleet):
     assert api.job_info(job)["GroupName"] == shown["GroupName"]  # the job goes on showing it
     api.refused("CreateOTAStaticUpgradeJob", "iot.group.NotExistedGroup", FirmwareId=shown["FirmwareId"],
                 ProductKey=f.pk, TargetSelection="GROUP", GroupId=middle, GroupType="LINK_PLATFORM")
+
+
+def test_deletion_against_a_job(api, stack, fleet):
+    """However the two calls meet, no job is made of a group that is gone."""
+    f = fleet(1, "1.0.0")
+    fw = api.firmware(f.pk)
+    met = set()
+    for _ in range(15):
+        gid, codes = group(api), {}
+        add(api, gid, f.rows)
+        calls = [("DeleteDeviceGroup", {"GroupId": gid}),
+                 ("CreateOTAStaticUpgradeJob", {"FirmwareId": fw.id, "ProductKey": f.pk, "TargetSelection": "GROUP",
+                                                "GroupId": gid, "GroupType": "LINK_PLATFORM"})]
+
+        def run(i, action, params, codes=codes):
+            codes[i] = api.call(action, params).code
+        threads = [threading.Thread(target=run, args=(i, *c)) for i, c in enumerate(calls)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        jobs = stack.sql_one("select count(*) from job j join device_group g on g.id = j.group_id"
+                             " where g.group_id = %s", gid)
+        met.add((codes[0], codes[1], jobs))
+    assert met <= {(None, "iot.group.NotExistedGroup", 0), ("iot.group.DeleteGroupFailed", None, 1)}, met
+
+
+def test_a_device_in_ten_groups_at_most(api, stack, pk):
+    """Also when calls for many groups come at once."""
+    row, groups = api.device(pk), [group(api) for _ in range(14)]
+    threads = [threading.Thread(target=add, args=(api, gid, [row])) for gid in groups]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert stack.sql_one("select count(*) from device_group_member m join device d on d.id = m.device_id"
+                         " where d.name = %s", row["DeviceName"]) == 10
