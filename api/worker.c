@@ -294,8 +294,6 @@ struct workers *workers_start(const struct config *config, const struct api_env 
 		struct worker *w = &all->one[i];
 		struct db_options o = { .conninfo = config->database,
 					.name = "otad api",
-					.statement_ms = (int)config->database_timeout_ms,
-					.connect_ms = (int)config->database_timeout_ms,
 					.check_statements = i == 0 };
 
 		w->all = all;

@@ -347,7 +347,6 @@ struct credentials *credentials_start(const struct credentials_options *o)
 {
 	struct credentials *c = calloc(1, sizeof *c);
 	struct db_options db = { .conninfo = o->config->database,
-				 .statement_ms = (int)o->config->database_timeout_ms,
 				 .connect_ms = 5000,
 				 .name = "otad credentials",
 				 .pin_plans = true };

@@ -163,7 +163,6 @@ struct maker *maker_new(const struct maker_options *o)
 {
 	struct maker *m = calloc(1, sizeof *m);
 	struct db_options d = { .conninfo = o->config->database,
-				.statement_ms = (int)o->config->database_timeout_ms,
 				.connect_ms = 5000,
 				.name = "otad maker" };
 

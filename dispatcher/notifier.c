@@ -75,7 +75,6 @@ struct notifier *notifier_start(const struct notifier_options *o)
 {
 	struct notifier *n = calloc(1, sizeof *n);
 	struct db_options db = { .conninfo = o->config->database,
-				 .statement_ms = (int)o->config->database_timeout_ms,
 				 .connect_ms = 5000,
 				 .name = "otad notifier",
 				 .pin_plans = true };

@@ -487,8 +487,6 @@ struct engine *engine_new(const struct tick_options *o)
 {
 	struct engine *g = calloc(1, sizeof *g);
 	struct db_options d = { .conninfo = o->config->database,
-				.statement_ms = (int)o->config->database_timeout_ms,
-				.connect_ms = (int)o->config->database_timeout_ms,
 				.name = "otad engine",
 				.pin_plans = true };
 

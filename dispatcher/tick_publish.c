@@ -118,7 +118,7 @@ static struct payload payload_of(struct work *w, struct live_job *j, int64_t dev
 {
 	const struct tick_job *s = &j->set;
 	struct payload_file *f = ARENA_ARRAY(w->a, s->n_files + 1, struct payload_file);
-	utc_ms expires = w->now + w->g->opt.config->store_url_hours * MS_PER_HOUR;
+	utc_ms expires = w->now + config_now()->store_url_hours * MS_PER_HOUR;
 
 	for (size_t i = 0; i < s->n_files; i++) {
 		f[i] = (struct payload_file){ .n = s->files[i].n,

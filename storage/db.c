@@ -4,6 +4,7 @@
 
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
+#include "engine/base/config.h"
 #include "engine/base/crypto.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
@@ -43,6 +44,11 @@ struct rows {
 	struct arena *arena;
 };
 
+static int given_or_configured(int ms)
+{
+	return ms > 0 ? ms : (int)config_now()->database_timeout_ms;
+}
+
 struct db *db_new(const struct db_options *o)
 {
 	struct db *db = calloc(1, sizeof *db);
@@ -52,7 +58,6 @@ struct db *db_new(const struct db_options *o)
 	db->conninfo = strdup(o->conninfo);
 	db->name = strdup(o->name);
 	ensure(db->conninfo && db->name);
-	db->deadline_ms = o->statement_ms;
 	db->until_ms = INT64_MAX;
 	return db;
 }
@@ -329,7 +334,7 @@ static void unheard(void *arg, const char *message)
 
 static enum err connect_now(struct db *db)
 {
-	int64_t until = clock_boot_ms() + db->opt.connect_ms;
+	int64_t until = clock_boot_ms() + given_or_configured(db->opt.connect_ms);
 	static const char limits[] = LIMITS;
 	static const char pinned[] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
 				     "-c plan_cache_mode=force_generic_plan";
@@ -414,7 +419,7 @@ void db_begin_work(struct db *db, struct arena *arena, struct error *error)
 		db_rollback(db);
 	db->arena = arena;
 	db->error = error;
-	db->deadline_ms = db->opt.statement_ms;
+	db->deadline_ms = given_or_configured(db->opt.statement_ms);
 }
 
 enum err db_begin(struct db *db, enum db_mode mode)

@@ -16,8 +16,8 @@ struct db;
 
 struct db_options {
 	const char *conninfo;
-	int statement_ms;      /* deadline of a statement; e.g. 5000 */
-	int connect_ms;        /* deadline of connecting */
+	int statement_ms;      /* deadline of a statement; 0: database_timeout_ms as it is in force */
+	int connect_ms;        /* deadline of connecting; 0: the same */
 	const char *name;      /* application_name, e.g. "otad api" */
 	bool pin_plans;        /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
 	bool check_statements; /* compare every statement with its declaration; once per process is enough */

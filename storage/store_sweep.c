@@ -64,7 +64,7 @@ static enum err batch_sweep(struct db *db, struct package_store *s, const struct
 enum err store_sweep(struct db *db, struct package_store *s, utc_ms now, int64_t *ret_deleted)
 {
 	struct candidates c = { .arena = db_arena(db) };
-	utc_ms links_ms = now - config_now()->store_url_hours * MS_PER_HOUR;
+	utc_ms links_ms = now - CONFIG_MAX_store_url_hours * MS_PER_HOUR;
 	int64_t deleted = 0;
 
 	package_store_clean(s, now - TEMP_LIFE_MS);

@@ -232,7 +232,6 @@ static const char *operator_name(struct arena *a)
 static enum err connect_and_run(struct ctl *c, const struct command *cmd)
 {
 	struct db_options o = { .conninfo = config_now()->database,
-				.statement_ms = (int)config_now()->database_timeout_ms,
 				.connect_ms = 5000,
 				.name = "otactl",
 				.check_statements = true };

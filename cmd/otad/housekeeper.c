@@ -25,7 +25,6 @@ static enum err round_run(struct housekeeper *h)
 {
 	int64_t changed = 0, deleted = 0;
 
-	db_set_deadline(h->db, (int)config_now()->database_timeout_ms);
 	TRY(store_sweep(h->db, h->store, clock_now(), &deleted));
 	TRY(store_partitions_maintain(h->db, clock_now(), config_now()->event_days, &changed));
 	TRY(store_apply_forget(h->db, clock_now() - CHECKS_KEPT_MS));
@@ -54,7 +53,6 @@ static void *run(void *arg)
 struct housekeeper *housekeeper_start(const struct config *c, struct package_store *store)
 {
 	struct db_options o = { .conninfo = c->database,
-				.statement_ms = (int)c->database_timeout_ms,
 				.connect_ms = 5000,
 				.name = "otad housekeeper" };
 	struct housekeeper *h = calloc(1, sizeof *h);
@@ -65,6 +63,11 @@ struct housekeeper *housekeeper_start(const struct config *c, struct package_sto
 	arena_init(&h->arena);
 	waker_start(&h->waker, run, h);
 	return h;
+}
+
+void housekeeper_wake(struct housekeeper *h)
+{
+	waker_wake(&h->waker);
 }
 
 void housekeeper_stop(struct housekeeper *h)

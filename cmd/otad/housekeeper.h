@@ -11,6 +11,8 @@ struct package_store;
 
 /* The first round runs at once. store outlives the housekeeper. */
 struct housekeeper *housekeeper_start(const struct config *c, struct package_store *store);
+/* The next round runs at once, with the configuration that is in force then. */
+void housekeeper_wake(struct housekeeper *h);
 /* Lets the current statement end, joins. h may be NULL. */
 void housekeeper_stop(struct housekeeper *h);
 

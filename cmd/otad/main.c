@@ -144,13 +144,13 @@ static void reload(struct world *w, const char *path, struct arena *a)
 
 	error_init(&e, a);
 	notify_send("RELOADING=1");
-	world_reload(w);
 	if (config_load(path, &e) == OK) {
 		level_apply();
 		log_event(EV_CONFIG_RELOADED, LSTR("file", path ? path : ""));
 	} else {
 		log_event(EV_CONFIG_BAD, LSTR("why", error_text(&e)));
 	}
+	world_reload(w);
 	notify_send("READY=1");
 	arena_reset(a);
 }

@@ -95,7 +95,6 @@ static enum err schema_check_with(struct db *db, struct arena *a, struct error *
 static enum err schema_check(const struct config *c, struct error *e)
 {
 	struct db_options o = { .conninfo = c->database,
-				.statement_ms = (int)c->database_timeout_ms,
 				.connect_ms = 5000,
 				.name = "otad start" };
 	struct db *db = db_new(&o);
@@ -278,6 +277,7 @@ void world_reload(struct world *w)
 			log_event(EV_TLS_BAD, LSTR("why", error_text(&e)));
 	}
 	arena_free(&a);
+	housekeeper_wake(w->housekeeper);
 }
 
 enum err world_write_ready(const struct world *w, const struct config *c, struct error *e)

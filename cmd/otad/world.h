@@ -29,7 +29,8 @@ bool role_has(const struct config *c, const char *part);
 /* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same.
  */
 enum err world_start(struct world *w, const struct config *c, struct error *e) MUST_USE;
-/* Reads the certificates anew; one that cannot be used is logged, and the old one stays in use. */
+/* Reads the certificates anew; one that cannot be used is logged, and the old one stays in use. The configuration
+ * in force is everybody's at their next turn; the housekeeper's is now. */
 void world_reload(struct world *w);
 /* Where the package server's door with this number listens; 0: nowhere. */
 int world_store_port(const struct world *w, size_t door);

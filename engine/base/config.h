@@ -20,6 +20,12 @@ struct config {
 #include "engine/base/config.def"
 };
 
+/* CONFIG_MAX_<key>: the largest value that a number can have. */
+enum config_max {
+#define CONFIG_INT(key, def, min, max, unit, reloadable, doc) CONFIG_MAX_##key = max,
+#include "engine/base/config.def"
+};
+
 /* The snapshot in force; before config_load the defaults. Any thread. */
 const struct config *config_now(void);
 /* Reads the file (NULL: defaults and environment only) and puts it in force. ERR_CONFIG with line and key

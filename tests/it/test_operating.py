@@ -107,25 +107,6 @@ def test_sighup_takes_a_new_configuration_whole_or_not_at_all(stack, otad_defaul
         stack.config.write_text(text)
 
 
-def test_reload_changes_a_quota_for_the_next_call(stack, api, otad_default):
-    text = stack.config.read_text()
-    pk = api.product()
-    try:
-        before = len(stack.log())
-        stack.config.write_text(re.sub(r"(?m)^quota = .*$", "quota = QueryDeviceDetail=1", text))
-        stack.signal_otad(signal.SIGHUP)
-        stack.wait_log("config_reloaded", after=before)
-        codes = [api.call("QueryDeviceDetail", ProductKey=pk, DeviceName="nobody").code for _ in range(5)]
-        assert "Throttling.User" in codes
-    finally:
-        before = len(stack.log())
-        stack.config.write_text(text)
-        stack.signal_otad(signal.SIGHUP)
-        stack.wait_log("config_reloaded", after=before)
-    codes = [api.call("QueryDeviceDetail", ProductKey=pk, DeviceName="nobody").code for _ in range(5)]
-    assert "Throttling.User" not in codes
-
-
 # ---- stopping ----
 
 def test_sigterm_finishes_accepted_calls(stack, otad_default):

@@ -511,23 +511,43 @@ def test_metrics_count_refusals(api, stack):
     assert stack.metric("otad_store_uploads_total") == uploads + 1
 
 
+def made_older(stack, form, minutes):
+    meta = pathlib.Path(store_dir(stack), *form["Key"].split("/"))
+    meta = meta.with_name(meta.name + "-meta")
+    doc = json.loads(meta.read_text())
+    doc["uploaded_ms"] -= minutes * 60 * 1000
+    meta.write_text(json.dumps(doc))
+
+
 def test_sweep_removes_unused_uploads_only(api, stack):
-    """The sweep runs at the start and every 10 minutes; the objects are made older than 60 minutes."""
+    """The sweep runs at the start, at a reload, and every 10 minutes; the objects are made older than 60 minutes."""
     forms = [new_form(api) for _ in range(3)]
     for form in forms:
         assert post_form(form, b"content")[0] == 200
     unused, used, fresh = forms
     assert usable(api, used, b"content").ok
     for form in (unused, used):
-        meta = pathlib.Path(store_dir(stack), *form["Key"].split("/"))
-        meta = meta.with_name(meta.name + "-meta")
-        doc = json.loads(meta.read_text())
-        doc["uploaded_ms"] -= 65 * 60 * 1000
-        meta.write_text(json.dumps(doc))
+        made_older(stack, form, 65)
     assert not usable(api, unused, b"content").ok  # too old to be used
     stack.restart_otad()
     wait_until(lambda: not stored_files(stack, unused), 10, "the unused upload was not removed")
     assert len(stored_files(stack, used)) == 2 and len(stored_files(stack, fresh)) == 2
+
+
+def test_sweep_leaves_a_deleted_package_while_a_link_to_it_may_live(api, stack, otad_default):
+    """Whatever store_url_hours says now: the links were made when it may have been 168, its maximum."""
+    stack.restart_otad(store_url_hours="1")
+    kept, gone = new_form(api), new_form(api)
+    for form, hours in ((kept, 167), (gone, 169)):
+        assert post_form(form, b"content")[0] == 200
+        fw = usable(api, form, b"content").body["Data"]["FirmwareId"]
+        api.must("DeleteOTAFirmware", FirmwareId=fw)
+        stack.sql("""update firmware f set deleted_ms = deleted_ms - %s * 3600000::bigint from firmware_file x
+                     where x.firmware_id = f.id and x.object_key = %s""", hours, form["Key"])
+        made_older(stack, form, 65)
+    stack.signal_otad()
+    wait_until(lambda: not stored_files(stack, gone), 20, "the package that was deleted long ago was not removed")
+    assert len(stored_files(stack, kept)) == 2
 
 
 def test_form_of_a_minute_ago_is_refused(api, stack, old_form):
