@@ -183,6 +183,7 @@ def test_delete_is_refused_while_something_is_in_it(api):
     row, fw = api.device(pk), api.firmware(pk)
     job = api.job(fw)
     api.refused("DeleteProduct", "iot.prod.DeleteProductFailed", ProductKey=pk)
+    api.wait_task(job, row["DeviceName"], "QUEUED")
     api.must("DeleteDevice", IotId=row["IotId"])
     api.wait_job(job, "CANCELED")
     api.refused("DeleteProduct", "iot.prod.DeleteProductFailed", ProductKey=pk)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from client import Client, http_connection, http_request, raw_exchange, wait_until
+from client import Client, http_connection, http_request, node_env, raw_exchange, wait_until
 from conftest import ROOT
 from mqtt_device import ConnectRefused, MqttDevice, credentials
 
@@ -201,8 +201,8 @@ def test_the_vendors_sdk_over_https(tls_stack, tmp_path):
     """)
 
     def run(**extra):
-        env = {**os.environ, "NPM": str(ROOT / "build/npm"), "AK": tls_stack.ak, "SK": tls_stack.sk,
-               "ENDPOINT": tls_stack.endpoint, "NAME": "p" + os.urandom(6).hex(), **extra}
+        env = node_env(NPM=str(ROOT / "build/npm"), AK=tls_stack.ak, SK=tls_stack.sk, ENDPOINT=tls_stack.endpoint,
+                       NAME="p" + os.urandom(6).hex(), **extra)
         return subprocess.run(["node", str(script)], env=env, capture_output=True, text=True, timeout=60,
                               check=False)
     good = run(NODE_EXTRA_CA_CERTS=tls_stack.ca)
