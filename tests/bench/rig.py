@@ -68,7 +68,7 @@ class Stack:
 
     def __init__(self, **settings):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-bench."))
-        self._stack("up", "--preset", "release", *self._sets({"quota": "*=0", **settings}))
+        self._stack("up", "--preset", os.environ.get("OTAD_BENCH_PRESET", "release"), *self._sets({"quota": "*=0", **settings}))
         words = dict(line.split("=", 1) for line in (self.dir / "env").read_text().splitlines())
         self.env = {k: v.strip("'") for k, v in words.items()}
         self.endpoint, self.broker, self.bin = self.env["OTA_ENDPOINT"], self.env["OTA_BROKER"], self.env["OTA_BIN"]
