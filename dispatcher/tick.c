@@ -161,7 +161,7 @@ static enum err look(struct engine *g)
 	}
 	if (now >= g->drop_at_boot_ms) {
 		g->drop_at_boot_ms = now + DROP_MS;
-		TRY(store_tick_batches_drop(g->db, clock_now() - BATCH_KEEP_MS));
+		TRY(store_tick_batches_drop(g->db, publish_time(), BATCH_KEEP_MS));
 		TRY(store_tick_oldest_snapshot(g->db, &seconds));
 		metric_set(M_OLDEST_SNAPSHOT, seconds);
 	}
@@ -216,7 +216,7 @@ static enum err write_all(struct work *w)
 	}
 	if (w->claims.n > 0)
 		TRY(store_tick_batch(g->db, w->batch_id, w->now, jobs, seqs, w->claims.n));
-	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, w->now);
+	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time());
 }
 
 /* Whoever takes the lease over waits for our transaction; whoever has it already is seen here. */
@@ -427,7 +427,7 @@ static void drain(struct engine *g)
 		(void)poll(NULL, 0, 10);
 		publish_acks(g, &g->arena);
 	}
-	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, clock_now());
+	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time());
 	if (e == OK)
 		e = store_lease_give_back(g->db, g->opt.shard, g->owner);
 	if (e != OK)

@@ -248,6 +248,8 @@ void claim_return(struct work *w); /* the tick failed: everything back into the 
 void claim_committed(struct work *w);
 
 /* tick_publish.c */
+/* This moment, for what the gates depend on. */
+struct tick_time publish_time(void);
 void publish_acks(struct engine *g, struct arena *a);
 /* Is anything handed over and not acknowledged? */
 bool publish_open(const struct engine *g);

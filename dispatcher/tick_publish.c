@@ -15,6 +15,11 @@
 #define HANDOVER_MS 900
 #define GATE_MS 60000
 
+struct tick_time publish_time(void)
+{
+	return (struct tick_time){ .utc_ms = clock_now(), .boot_id = clock_boot_id(), .boot_ms = clock_boot_ms() };
+}
+
 /* ---- batches and acknowledgements ---- */
 
 /* NULL: there is none. */
@@ -293,7 +298,7 @@ void publish_replies(struct work *w)
 
 /* ---- recovery ---- */
 
-static enum err count_batch(struct engine *g, const struct tick_batch *b, utc_ms now)
+static enum err count_batch(struct engine *g, const struct tick_batch *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
 		struct live_job *j = NULL;
@@ -303,12 +308,12 @@ static enum err count_batch(struct engine *g, const struct tick_batch *b, utc_ms
 			continue;
 		TRY(e);
 		j->pace.unacked++;
-		if (b->acked_ms)
-			pace_ack(&j->pace, 1, clock_boot_us() - i64_max(now - b->acked_ms, 0) * 1000);
+		if (b->acked)
+			pace_ack(&j->pace, 1, clock_boot_us() - b->age_ms * 1000);
 		else
 			VEC_KEEP(&g->recovered_pushes, b->job_ids[i]);
 	}
-	if (!b->acked_ms)
+	if (!b->acked)
 		VEC_KEEP(&g->recovered, b->id);
 	return OK;
 }
@@ -316,7 +321,6 @@ static enum err count_batch(struct engine *g, const struct tick_batch *b, utc_ms
 enum err publish_recover(struct engine *g)
 {
 	const struct tick_batch *b = NULL;
-	utc_ms now = clock_now();
 	size_t n = 0;
 	enum err e;
 
@@ -324,11 +328,11 @@ enum err publish_recover(struct engine *g)
 	g->recovered_pushes.n = 0;
 	memset(g->outstanding, 0, sizeof g->outstanding);
 	memset(g->batches, 0, sizeof g->batches);
-	TRY(store_tick_batches_recent(g->db, now - GATE_MS, &b, &n));
+	TRY(store_tick_batches_recent(g->db, publish_time(), GATE_MS, &b, &n));
 	for (size_t i = 0; i < g->jobs.n; i++)
 		pace_free(&g->jobs.items[i]->pace);
 	for (size_t i = 0; i < n; i++)
-		TRY(count_batch(g, &b[i], now));
+		TRY(count_batch(g, &b[i]));
 	if (g->recovered.n == 0)
 		return OK;
 	TRY(db_begin(g->db, DB_READ_WRITE));

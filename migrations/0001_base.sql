@@ -435,6 +435,8 @@ create table push_batch (
 	id         bigint primary key,
 	claimed_ms bigint not null,
 	acked_ms   bigint,                        -- null: outcome not known yet
+	boot_id    text collate "C",              -- the same moment by that machine's clock, which never jumps
+	acked_boot_ms bigint,
 	job_ids    bigint[] not null,             -- one element per push
 	seqs       int[] not null
 );

@@ -2,6 +2,7 @@
 #include "engine/base/clock.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,6 +28,25 @@ int64_t clock_boot_us(void)
 int64_t clock_boot_ms(void)
 {
 	return clock_boot_us() / 1000;
+}
+
+#define BOOT_ID_LEN 36
+static char boot_id[BOOT_ID_LEN + 1];
+
+static void boot_id_read(void)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	ensure(fd >= 0 && read(fd, boot_id, BOOT_ID_LEN) == BOOT_ID_LEN);
+	(void)close(fd);
+}
+
+const char *clock_boot_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	ensure(pthread_once(&once, boot_id_read) == 0);
+	return boot_id;
 }
 
 void clock_set_offset(int64_t offset_ms)

@@ -13,6 +13,8 @@
 int64_t clock_boot_ms(void);
 /* The same in microseconds, for measuring durations. */
 int64_t clock_boot_us(void);
+/* Names the boot that they count from: processes that have the same one may compare their readings. Any thread. */
+const char *clock_boot_id(void);
 /* The product's idea of the time. Any thread. */
 utc_ms clock_now(void);
 /* From now on clock_now() == clock_boot_ms() + offset_ms. Any thread. */

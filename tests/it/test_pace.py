@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import pace_check
 from client import wait_until
 
 
@@ -12,36 +13,42 @@ def arrivals(devices):
 
 
 def worst_window(times, seconds):
-    return max((sum(1 for t in times if start <= t < start + seconds) for start in times), default=0)
+    return pace_check.worst_window(times, seconds)[0]
 
 
-def test_no_minute_is_too_full_over_kills_and_freezes(stack, api, fleet):
-    """Every start begins with a slot at once; only the gate, rebuilt from what was pushed, holds the limit. Who
-    reconnects is pushed to again, as part of the same limit."""
-    limit = 5
-    f = fleet(12, "1.0.0")
-    api.job(api.firmware(f.pk), MaximumPerMinute=limit)
-    wait_until(lambda: arrivals(f.devices), 20)
+def freeze(pid, seconds):
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_no_minute_is_too_full_over_kills_freezes_and_jumps(otad_default, api, fleet):
+    """Every start begins with a slot at once; only the gates, rebuilt from what was pushed, hold the limits."""
+    stack, jobs = otad_default, {}
+    for limit in (1, 5, 30):
+        f = fleet(limit + 8, "1.0.0")
+        jobs[limit] = f.devices, api.job(api.firmware(f.pk), MaximumPerMinute=limit)
+    wait_until(lambda: all(arrivals(devices) for devices, _ in jobs.values()), 20)
     first = time.monotonic()
-    for i in range(9):
-        if i % 3 == 2:
-            os.kill(stack.otad_pid, signal.SIGSTOP)
-            time.sleep(2)
-            os.kill(stack.otad_pid, signal.SIGCONT)
+    for i in range(12):
+        if i % 4 == 1:
+            freeze(stack.otad_pid, 2)
+        elif i % 4 == 3:
+            freeze(stack.pid("broker"), 3)
         else:
+            stack.advance(3600)  # by the database's time, that was an hour ago
             stack.kill_otad()
             stack.start_otad()
         time.sleep(1.2)
-    for d in f.devices:
-        if d.pushes:
-            d.disconnect()
-            d.connect()
-    time.sleep(3)
-    assert len(arrivals(f.devices)) == limit  # slots alone would have let out three, reconnects five
-    wait_until(lambda: time.monotonic() > first + 66 and any(len(d.pushes) > 1 for d in f.devices), 120)
-    times = arrivals(f.devices)
-    assert worst_window(times, 59.5) <= limit, times
-    assert len(times) > limit
+    for limit, (devices, _) in jobs.items():
+        assert len(arrivals(devices)) <= limit
+    assert len(arrivals(jobs[5][0])) == 5  # slots alone would have let out nine
+    wait_until(lambda: time.monotonic() > first + 66, 80)
+    for limit, (devices, job) in jobs.items():
+        times = arrivals(devices)
+        assert worst_window(times, 59.5) <= limit, (limit, times)
+        wait_until(lambda d=devices, n=limit: len(arrivals(d)) > n, 30)
+        assert "more than" not in stack.otactl("job", "pace", job).stdout
 
 
 def test_rate_is_used_and_spread(api, fleet):

@@ -30,6 +30,11 @@ int64_t clock_boot_ms(void)
 	return sim_now_us() / US_PER_MS;
 }
 
+const char *clock_boot_id(void)
+{
+	return "sim";
+}
+
 utc_ms clock_now(void)
 {
 	return SIM_EPOCH_MS + clock_boot_ms();
