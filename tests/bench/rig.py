@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,14 @@ import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/it"))
-from client import Client, http_request  # noqa: E402
+from client import Client, http_request, wait_until  # noqa: E402
+
+from mq import Presence  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PARTS = ("otad", "broker", "postgres")
+# As the limits' own cluster.
+POSTGRES = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 
 
 def stat_of(pid):
@@ -63,18 +68,55 @@ class Account:
         self.wal, self.seconds = wal - self.begin[1], now - self.begin[2]
 
 
-class Stack:
-    """deploy/stack with a client, for as long as the `with` lasts. Settings: keys of otad.conf."""
+class PlainBroker:
+    """A broker without our plugin, with the settings of deploy/mosquitto.conf.in that matter for speed: whoever comes
+    may say anything, so that a few connections do for many devices. presence says who is online."""
 
-    def __init__(self, **settings):
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-broker."))
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        conf = self.dir / "mosquitto.conf"
+        conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+                        "max_inflight_messages 0\nmax_queued_messages 2000000\nlog_dest none\n"
+                        + "user root\n" * (os.getuid() == 0))
+        self.process = subprocess.Popen([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", conf],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.presence = wait_until(self._reach, 20)
+
+    def _reach(self):
+        try:
+            return Presence(self.port)
+        except OSError:
+            return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.presence.close()
+        self.process.terminate()
+        self.process.wait(10)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Stack:
+    """deploy/stack with a client, for as long as the `with` lasts. plain: a PlainBroker to use instead of the stack's
+    own. Settings: keys of otad.conf."""
+
+    def __init__(self, plain=None, **settings):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-bench."))
-        self._stack("up", "--preset", os.environ.get("OTAD_BENCH_PRESET", "release"), *self._sets({"quota": "*=0", **settings}))
+        self.plain, self.settings = plain, {"quota": "*=0", **settings}
+        if plain:
+            self.settings["broker"] = f"tcp://127.0.0.1:{plain.port}"
+        self._stack("up", "--preset", os.environ.get("OTAD_BENCH_PRESET", "release"), *self._sets(),
+                    *(w for k, v in POSTGRES.items() for w in ("--postgres", f"{k}={v}")))
         words = dict(line.split("=", 1) for line in (self.dir / "env").read_text().splitlines())
         self.env = {k: v.strip("'") for k, v in words.items()}
         self.endpoint, self.broker, self.bin = self.env["OTA_ENDPOINT"], self.env["OTA_BROKER"], self.env["OTA_BIN"]
         self.api = Client(self.endpoint, self.env["OTA_AK"], self.env["OTA_SK"], timeout=120)
-        self.db = psycopg2.connect(self.env["OTA_PG"])
-        self.db.autocommit = True
+        self.connect()
 
     def __enter__(self):
         return self
@@ -84,23 +126,34 @@ class Stack:
         self._stack("down")
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    @staticmethod
-    def _sets(settings):
-        return [word for k, v in settings.items() for word in ("--set", f"{k}={v}")]
+    def _sets(self):
+        return [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]
 
     def _stack(self, verb, *words):
         subprocess.run([ROOT / "deploy/stack", verb, self.dir, *words], check=True, stdout=subprocess.DEVNULL,
                        stdin=subprocess.DEVNULL)
 
-    def restart(self, part, **settings):
+    def stop(self, part):
         self._stack("stop", part)
-        self._stack("start", part, *self._sets({"quota": "*=0", **settings}) if part == "otad" else ())
+
+    def kill(self, part):
+        """SIGKILL."""
+        self._stack("kill", part)
+
+    def start(self, part):
+        self._stack("start", part, *self._sets() if part == "otad" else ())
 
     def pid(self, part):
+        if part == "broker" and self.plain:
+            return self.plain.process.pid
         return int((self.dir / f"{part}.pid").read_text().split()[0])
 
     def account(self):
         return Account(self)
+
+    def connect(self):
+        self.db = psycopg2.connect(self.env["OTA_PG"])
+        self.db.autocommit = True
 
     def sql(self, text, *args):
         with self.db.cursor() as c:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the measurements of tests/bench/paths: limit, product, limit, product, ..."""
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -9,9 +10,9 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from rig import PARTS, ROOT, Limits, Stack, memory_kib  # noqa: E402
+from rig import PARTS, ROOT, Limits, PlainBroker, Stack, memory_kib  # noqa: E402
 
-PATHS = ("idle", "download", "gateway", "make")
+PATHS = ("idle", "download", "gateway", "make", "pump", "ingest")
 
 
 def spread(values):
@@ -19,7 +20,8 @@ def spread(values):
 
 
 def measure(path, stack, limits, repeat):
-    """A path has NAME, UNIT, LIMIT and, as functions, prepare, limit and product; product returns a Sample."""
+    """A path has NAME, UNIT, LIMIT and, as functions, prepare, limit and product; product returns a Sample. Some have
+    after: what else is to be shown, as notes; it raises when that is wrong."""
     bound, got = [], []
     path.prepare(stack, limits)
     for _ in range(repeat):
@@ -36,7 +38,7 @@ def measure(path, stack, limits, repeat):
         row["cpu_us_per_item"] = {p: 1e6 * sum(s.cpu[p] for s in got) / items for p in PARTS}
         row["wal_bytes_per_item"] = sum(s.wal for s in got) / items
     row["peak_rss_kib"] = {p: memory_kib(stack.pid(p), "VmHWM") for p in PARTS}
-    row["notes"] = [n for s in got for n in s.notes]
+    row["notes"] = [n for s in got for n in s.notes] + (path.after(stack, limits) if hasattr(path, "after") else [])
     return row
 
 
@@ -83,7 +85,9 @@ def main():
         for name in names:
             path = importlib.import_module(f"paths.{name}")
             print(f"# {name}", file=sys.stderr, flush=True)
-            with Stack(**getattr(path, "SETTINGS", {})) as stack:
+            with contextlib.ExitStack() as up:
+                plain = up.enter_context(PlainBroker()) if getattr(path, "PLAIN_BROKER", False) else None
+                stack = up.enter_context(Stack(plain, **getattr(path, "SETTINGS", {})))
                 rows.append(measure(path, stack, limits, o.repeat))
     if o.json:
         print(json.dumps({"machine": machine(), "paths": rows}, indent=1))
