@@ -28,6 +28,7 @@
 #define DROP_MS (60 * MS_PER_SECOND)
 #define BATCH_KEEP_MS (10 * MS_PER_MINUTE)
 #define DRAIN_MS 1000
+#define CLAIMS_FIRST ((size_t)500) /* of a tick, until its speed is known */
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
 
@@ -480,7 +481,7 @@ const struct tick_bounds tick_bounds_default = { .records = 2000,
 						 .timers = 2000,
 						 .walk_rows = 5000,
 						 .walk_until = 20000,
-						 .claims = 2000,
+						 .claims = 4000,
 						 .claims_spare = 16 };
 
 struct engine *engine_new(const struct tick_options *o)
@@ -498,6 +499,7 @@ struct engine *engine_new(const struct tick_options *o)
 	g->presence = presence_new();
 	g->next_token = 1;
 	g->backoff_ms = BACKOFF_MIN_MS;
+	g->claims_room = CLAIMS_FIRST < o->bounds.claims ? CLAIMS_FIRST : o->bounds.claims;
 	g->recovered_epoch = -1;
 	g->since_ms = NEVER;
 	g->sweep_at_boot_ms = clock_boot_ms() + SWEEP_MS;

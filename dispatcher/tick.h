@@ -18,7 +18,7 @@ struct tick_bounds {
 	int timers;
 	int32_t walk_rows;   /* of one job, read to feed its queue */
 	size_t walk_until;   /* a queue that is so full needs no more rows */
-	size_t claims;	     /* of one job */
+	size_t claims;	     /* fewer when the broker is slow */
 	size_t claims_spare; /* candidates beyond the slots, for those that turn out not to be due */
 };
 extern const struct tick_bounds tick_bounds_default;

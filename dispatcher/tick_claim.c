@@ -90,33 +90,53 @@ static size_t slots(const struct work *w, struct live_job *j, size_t want)
 				  i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), (int64_t)want);
 }
 
-static void job_candidates(struct work *w, struct live_job *j)
+/* Takes candidates for at most `share` claims -> how many there may be. Where the slots are fewer than what waits, a
+ * few more are taken, for those that turn out not to be due. */
+static size_t job_candidates(struct work *w, struct live_job *j, size_t share)
 {
-	const struct tick_bounds *max = &w->g->opt.bounds;
-	size_t depth = ready_depth(&j->ready), n = slots(w, j, depth < max->claims ? depth : max->claims);
+	size_t depth = ready_depth(&j->ready), want = depth < share ? depth : share, n = slots(w, j, want), more;
 	struct ready_entry *e;
 
 	if (n == 0)
-		return;
-	n = (size_t)i64_min((int64_t)(n + n / 4 + max->claims_spare), (int64_t)depth);
-	e = ARENA_ARRAY(w->a, n, struct ready_entry);
-	n = ready_take(&j->ready, n, e);
-	for (size_t i = 0; i < n; i++) {
+		return 0;
+	more = n < want ? (size_t)i64_min((int64_t)(n + n / 4 + w->g->opt.bounds.claims_spare), (int64_t)depth) : n;
+	e = ARENA_ARRAY(w->a, more, struct ready_entry);
+	more = ready_take(&j->ready, more, e);
+	for (size_t i = 0; i < more; i++) {
 		VEC_ADD(w->a, &w->candidates, ((struct candidate){ .job = j, .entry = e[i] }));
 		work_want(w, j->run.job_id, e[i].seq, false);
 	}
+	return n;
 }
 
-/* Candidates, before the transaction: keys out of the queues, a few more than there are slots. */
+static bool waits(const struct live_job *j)
+{
+	return job_pushes(j) && ready_depth(&j->ready) > 0;
+}
+
+/* Candidates, before the transaction: keys out of the queues. When there is not room for all, the jobs have equal
+ * shares of it, and the next tick begins with those that got nothing. */
 void claim_candidates(struct work *w)
 {
 	struct engine *g = w->g;
+	size_t n = g->jobs.n, waiting = 0, first = 0, left = g->claims_room;
 
+	w->room = left;
 	if (w->reports_only || !online_known(g) || !mqtt_publisher_up(g->opt.mqtt))
 		return;
-	for (size_t i = 0; i < g->jobs.n; i++)
-		if (job_pushes(g->jobs.items[i]) && ready_depth(&g->jobs.items[i]->ready) > 0)
-			job_candidates(w, g->jobs.items[i]);
+	for (size_t i = 0; i < n; i++) {
+		waiting += waits(g->jobs.items[i]);
+		first += g->jobs.items[i]->run.job_id <= g->claims_after;
+	}
+	for (size_t i = 0; i < n && left > 0; i++) {
+		struct live_job *j = g->jobs.items[(first + i) % n];
+
+		if (!waits(j))
+			continue;
+		left -= job_candidates(w, j, (left + waiting - 1) / waiting);
+		waiting--;
+		g->claims_after = j->run.job_id;
+	}
 }
 
 /* Is this candidate to be pushed to now? What is not yet due goes to the heap. */
@@ -170,7 +190,7 @@ static void take_job(struct work *w, size_t from, size_t to)
 		c->used = !task[i - from];
 	}
 	n = pace_claim(&j->pace, run->max_per_minute, w->now_us,
-		       i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), n_due);
+		       i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), i64_min(n_due, (int64_t)w->room));
 	for (size_t i = from; i < to && n > 0; i++) {
 		struct candidate *c = &w->candidates.items[i];
 
@@ -180,6 +200,7 @@ static void take_job(struct work *w, size_t from, size_t to)
 		if (!due(w, c, &task[i - from], &conn[i - from]))
 			continue; /* it stood in the queue twice */
 		take_one(w, c, task[i - from], conn[i - from]);
+		w->room--;
 		n--;
 	}
 	pace_unclaim(&j->pace, n);

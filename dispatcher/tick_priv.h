@@ -91,6 +91,8 @@ struct engine {
 	int64_t look_at_boot_ms;  /* when to look at jobs and timers again */
 	int64_t sweep_at_boot_ms, drop_at_boot_ms;
 	int64_t last_claim_us;
+	size_t claims_room;   /* what one tick may claim: as much as can be handed over in time */
+	int64_t claims_after; /* the last job that was served: the next tick begins behind it */
 
 	struct presence *presence;
 	struct arena online_arena;	   /* texts of `changes` */
@@ -177,7 +179,8 @@ struct work {
 	uint64_t next_position;
 	utc_ms timers_until;
 	VEC(struct work_report) reports;
-	VEC(struct candidate) candidates; /* by job, ascending */
+	VEC(struct candidate) candidates; /* those of a job together */
+	size_t room;			  /* as many of them may be claimed */
 	const struct tick_timer *timers;
 	size_t n_timers;
 	VEC(struct key) keys;

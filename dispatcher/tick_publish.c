@@ -14,6 +14,9 @@
 /* A push reaches the broker within this time of its claim, or not at all (rules §4). */
 #define HANDOVER_MS 900
 #define GATE_MS 60000
+/* A tick takes about so long at most, from its claim to the last hand-over; no less is claimed than CLAIMS_MIN. */
+#define CLAIMS_MS 400
+#define CLAIMS_MIN ((size_t)16)
 
 struct tick_time publish_time(void)
 {
@@ -189,22 +192,39 @@ static bool hand_over(struct work *w, const struct claim *c)
 	return true;
 }
 
+/* What was claimed and cannot be handed over in time was work for nothing: the next tick claims what this one's speed
+ * lets hope for, twice as much as now at most. */
+static void room_adapt(struct engine *g, const struct work *w, size_t sent)
+{
+	int64_t took_ms = i64_max(clock_boot_ms() - w->start_boot_ms, 1);
+	size_t fits = (size_t)((int64_t)sent * CLAIMS_MS / took_ms), most = g->opt.bounds.claims;
+
+	if (sent < w->claims.n || took_ms > CLAIMS_MS)
+		g->claims_room = fits > CLAIMS_MIN ? fits : CLAIMS_MIN;
+	else if (w->room == 0)
+		g->claims_room = fits < 2 * g->claims_room ? fits : 2 * g->claims_room;
+	if (g->claims_room > most)
+		g->claims_room = most;
+}
+
 void publish_claims(struct work *w)
 {
-	int64_t unsent = 0;
+	int64_t unsent = 0, late = 0;
 
 	if (w->claims.n == 0)
 		return;
 	publish_batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
 	for (size_t i = 0; i < w->claims.n; i++) {
 		const struct claim *c = &w->claims.items[i];
+		bool wanted = task_state_unfinished(c->task->t.state); /* else a report of the same tick ended it */
 
-		/* What a report of the same tick ended is not pushed any more. */
-		if (unsent == 0 && task_state_unfinished(c->task->t.state) && hand_over(w, c))
+		if (wanted && late == 0 && hand_over(w, c))
 			continue;
+		late += wanted;
 		unsent++;
 		undo(w->g, c, w->batch_id);
 	}
+	room_adapt(w->g, w, w->claims.n - (size_t)late);
 	if (unsent == 0)
 		return;
 	metric_add(M_PUSHES_UNSENT, unsent);

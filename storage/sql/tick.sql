@@ -32,10 +32,12 @@ select n, object_key, name, size, md5, sha256 from firmware_file where firmware_
 -- name: tick_devices
 -- in: text[] text[]
 -- out: product_key name device_id
+-- The offset keeps the subquery whole: a join that is planned while the table is empty reads all devices of the product
+-- for each name, until the plan is made anew.
 select p.product_key, d.name, d.id as device_id
 from unnest($1::text[], $2::text[]) as u(product_key, name)
 join product p on p.product_key = u.product_key
-join device d on d.product_id = p.id and d.name = u.name;
+cross join lateral (select name, id from device where product_id = p.id and name = u.name offset 0) d;
 
 -- name: tick_active
 -- in: bigint[]

@@ -197,6 +197,7 @@ class Limits:
             p.chmod(p.stat().st_mode | 0o200)
         self.dir.chmod(0o755)
         (self.dir / "root").mkdir()
+        pathlib.Path("/tmp/ota-limits").mkdir(exist_ok=True)  # mqjournal's file is there wherever LIM_ROOT is
         subprocess.run(["make", "-s", "all"], cwd=self.src, check=True, stdout=sys.stderr)
         self.running, self.database = [], False
 

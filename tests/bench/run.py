@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pathlib
+import signal
 import statistics
 import sys
 
@@ -77,6 +78,7 @@ def main():
     unknown = [n for n in names if n not in PATHS]
     if unknown:
         p.error(f"no path {unknown[0]}; there are {', '.join(PATHS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped
     os.environ["OTAD_BENCH_QUICK"] = "1" if o.quick else ""
     rows = []
     with Limits(o.limits) as limits:
