@@ -19,6 +19,8 @@ void api_stop(struct api_server *s, int grace_ms);
 
 /* OpenAPI 3.1 document of every action, from the tables. */
 void openapi_print(struct buf *out);
+/* The same for readers: a section per action, in Markdown, from the second paragraph on. */
+void api_page_print(struct buf *out);
 
 /* Background worker of batch registrations (api.md §8.7); one thread with its own connection. */
 struct registrar;

@@ -168,6 +168,8 @@ static void put_parameters(struct json_out *j, const struct field *table)
 			json_put_string(j, "x-ota-style", f->kind == FIELD_STRS ? "Name.N" : "Name.N.Field");
 		if (f->alias)
 			json_put_string(j, "x-ota-alias", f->alias);
+		if (f->err != OK)
+			json_put_string(j, "x-ota-error", err_info(f->err)->api_code);
 		json_key(j, "schema");
 		put_schema(j, f);
 		json_object_end(j);
@@ -305,7 +307,7 @@ void openapi_print(struct buf *out)
 	struct json_out *j;
 
 	arena_init(&arena);
-	j = json_new(&arena, out);
+	j = json_new_pretty(&arena, out);
 	json_object(j);
 	json_put_string(j, "openapi", "3.1.0");
 	json_key(j, "info");

@@ -51,6 +51,16 @@ static enum err openapi_cmd(struct ctl *c)
 	return page_out(c, b);
 }
 
+static enum err api_cmd(struct ctl *c)
+{
+	struct buf *b = buf_owned(c->arena, PAGE_BYTES_MAX);
+
+	buf_adds(b, "# The management API\n\n");
+	buf_addf(b, made, "api", "api/actions.def");
+	api_page_print(b);
+	return page_out(c, b);
+}
+
 /* One row per key, as a page. The bounds of a number and the default of a text come as the table has them. */
 static void config_row(struct buf *b, const char *key, const char *def, const char *range, bool reloadable,
 		       const char *doc)
@@ -97,7 +107,7 @@ static enum err errors_cmd(struct ctl *c)
 		    "5xx: it failed.\n"
 		    "Every body has `RequestId`, `HostId`, `Success` (false), `Code`, `ErrorMessage` and "
 		    "`Message`.\n"
-		    "Each action's own errors are in openapi.json.\n\n"
+		    "Each action's own errors are in [api.md](api.md).\n\n"
 		    "| code | HTTP | message |\n|---|---|---|\n");
 	for (int i = OK + 1; i < ERR_COUNT; i++) {
 		const struct err_info *info = err_info((enum err)i);
@@ -176,6 +186,7 @@ const struct command commands_docs[] = {
 	{ "config", "print", WAY_FILE, 0, 0, "current?", "[--current]",
 	  "Prints a sample file with every key; --current: the values in force (secrets as ***).", config_print_cmd },
 	{ "config", "docs", WAY_NONE, 0, 0, "", "", "Prints docs/config.md.", config_docs_cmd },
+	{ "api", NULL, WAY_NONE, 0, 0, "", "", "Prints docs/api.md.", api_cmd },
 	{ "openapi", NULL, WAY_NONE, 0, 0, "", "", "Prints the OpenAPI document of the management API.", openapi_cmd },
 	{ "errors", NULL, WAY_NONE, 0, 0, "", "", "Prints docs/errors.md.", errors_cmd },
 	{ "events", NULL, WAY_NONE, 0, 0, "", "", "Prints docs/events.md.", events_cmd },

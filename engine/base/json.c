@@ -34,6 +34,15 @@ struct json_out *json_new(struct arena *a, struct buf *to)
 	return j;
 }
 
+struct json_out *json_new_pretty(struct arena *a, struct buf *to)
+{
+	struct json_out *j = json_new(a, to);
+
+	ensure(yajl_gen_config(j->gen, yajl_gen_beautify, 1));
+	ensure(yajl_gen_config(j->gen, yajl_gen_indent_string, " "));
+	return j;
+}
+
 /* A wrong order of calls is a bug of ours, never of the input. */
 static void good(yajl_gen_status s)
 {

@@ -9,6 +9,8 @@
 /* ---- writing ---- */
 struct json_out; /* appends to a buf */
 struct json_out *json_new(struct arena *a, struct buf *to);
+/* Indented, for files that people read and merge. */
+struct json_out *json_new_pretty(struct arena *a, struct buf *to);
 void json_object(struct json_out *j);
 void json_object_end(struct json_out *j);
 void json_array(struct json_out *j);

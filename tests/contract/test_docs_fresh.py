@@ -13,6 +13,7 @@ PAGES = [
     ("docs/metrics.md", ["metrics"]),
     ("docs/states.md", ["states"]),
     ("docs/config.md", ["config", "docs"]),
+    ("docs/api.md", ["api"]),
     ("docs/openapi.json", ["openapi"]),
     ("deploy/otad.conf.sample", ["config", "print"]),
 ]
