@@ -75,7 +75,6 @@ struct upload {
 	bool file_seen, file_whole, stored;
 	char md5[33];
 	struct form_grant grant;
-	int64_t size;
 	/* the writer's while busy */
 	struct buf piece;
 	enum order order;
@@ -266,12 +265,6 @@ static bool on_data(void *ctx, const char *data, size_t len)
 	struct upload *u = ctx;
 
 	if (u->at == FIELD_FILE) {
-		u->size += (int64_t)len;
-		if (u->size > u->grant.max_bytes) {
-			(void)fail(&u->error, ERR_BODY_TOO_LARGE, "The file has more than %lld bytes.",
-				   (long long)u->grant.max_bytes);
-			return false;
-		}
 		buf_add(&u->piece, data, len);
 		ensure(!u->piece.overflow);
 		return true;

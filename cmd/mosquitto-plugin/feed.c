@@ -141,11 +141,11 @@ void feed_message(struct plugin *p, const void *payload, size_t len)
 	flush(p); /* before the acknowledgement goes out */
 }
 
+/* No connection is left that it let in: the end of the set has closed them. */
 static void forget(void *ctx, struct cred *c)
 {
 	struct plugin *p = ctx;
 
-	presence_revoke(p, c);
 	statefile_add(&p->file,
 		      &(struct link_line){ .verb = LINK_CRED_DEL, .pk = cred_pk(c), .dn = cred_dn(c) });
 }
