@@ -2,11 +2,12 @@
 """The printed OpenAPI document: whole, and true of what the server answers."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
-from client import wait_until
+from client import Client, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,26 @@ def test_required_parameters_are_missed_by_name(document, api):
         assert answer.message == f"{first} is mandatory for this action."
         missed += 1
     assert missed > 5
+
+
+def test_every_action_asks_for_its_role(document, stack, api):
+    """A viewer looks, an operator changes, only an admin deletes (rules §7)."""
+    def key(role):
+        out = stack.otactl("key", "create", "--name", role, "--role", role).stdout
+        return Client(stack.endpoint, *(re.search(rf"{w}=(\S+)", out).group(1) for w in
+                                        ("AccessKeyId", "AccessKeySecret")))
+    keys = {role: key(role) for role in ("viewer", "operator", "admin")}
+    names = operations(document)
+    for name in names:
+        least = "viewer" if re.match("(Batch)?(Query|List|Get)", name) else \
+            "admin" if re.match("(Batch)?Delete", name) else "operator"
+        allowed = [role for role, client in keys.items() if client.call(name).code != "Forbidden.RAM"]
+        assert allowed == list(keys)[list(keys).index(least):], name
+    pk = api.product()
+    keys["viewer"].refused("DeleteProduct", "Forbidden.RAM", ProductKey=pk)
+    keys["operator"].refused("DeleteProduct", "Forbidden.RAM", ProductKey=pk)
+    keys["viewer"].must("QueryProduct", ProductKey=pk)
+    keys["admin"].must("DeleteProduct", ProductKey=pk)
 
 
 def test_numbers_and_flags_are_refused_by_name(document, api):

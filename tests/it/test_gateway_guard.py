@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from client import Client, encode, flatten, raw_exchange, wait_until
+from client import Client, encode, flatten, raw_exchange, utc, wait_until
 
 HOST = b"Host: otad\r\n"
 GOOD = b"GET /healthz HTTP/1.1\r\nHost: otad\r\n\r\n"
@@ -149,6 +149,17 @@ def test_body_of_8_mib(stack, api, chunked):
         assert chunked  # its length is known only when the sender is in the middle of it
         return
     assert [(x[0], json.loads(x[2])["Code"]) for x in got] == [(413, "RequestEntityTooLarge")]
+
+
+def test_chunks_are_limited_together(stack):
+    """Refused with the chunk that is one byte too much in all, though the end of the body never comes."""
+    sizes = [1024 * 1024] * 7 + [1024 * 1023, 1024]
+    with connect(stack) as s:
+        s.sendall(b"POST /?Format=JSON HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+        for size in sizes:
+            s.sendall(b"%x\r\n" % size + b"a" * size + b"\r\n")
+        s.sendall(b"1\r\n")
+        assert [(x[0], json.loads(x[2])["Code"]) for x in answers(to_the_end(s))] == [(413, "RequestEntityTooLarge")]
 
 
 def test_too_large_is_said_before_the_body_is_sent(stack):
@@ -338,6 +349,21 @@ def test_a_full_queue_answers_503_at_once(stack, otad_default):
 
 
 # ---- rules at the door that need the whole gateway ----
+
+@pytest.mark.parametrize("scheme", ["rpc", "acs3"])
+def test_time_stamps(api, scheme):
+    """Good for 15 minutes before and after the server's time."""
+    def code(timestamp):
+        answer = api.call("QueryOTAJob", JobId="x", scheme=scheme, timestamp=timestamp)
+        assert answer.status == (400 if answer.code.startswith("InvalidTimeStamp") else 200)
+        return answer.code
+    for minutes in (-14, 14):
+        assert code(utc(minutes * 60)) == "iot.firmware.InvalidOTAJobId"
+    for minutes in (-16, -55, 16, 55):
+        assert code(utc(minutes * 60)) == "InvalidTimeStamp.Expired"
+    for text in (utc()[:-1], utc().replace("T", " "), "2026-13-01T00:00:00Z", "now", "1700000000"):
+        assert code(text) == "InvalidTimeStamp.Format"
+
 
 def test_nonce_is_good_once(stack, api, otad_default):
     pk = api.product()

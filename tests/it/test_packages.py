@@ -359,6 +359,17 @@ def test_ranges(link):
         assert head.startswith("HTTP/1.1 200 OK") and body == content
 
 
+def test_a_range_of_another_version_is_not_given(link):
+    content = os.urandom(1000)
+    one = link(content)
+    etag = next(x for x in split(one.get())[0].split("\r\n") if x.startswith("ETag: "))[6:]
+    head, body = split(one.get("Range: bytes=5-9", f"If-Range: {etag}"))
+    assert head.startswith("HTTP/1.1 206 ") and body == content[5:10]
+    for other in ('"another"', "Tue, 01 Jul 2025 00:00:00 GMT"):
+        head, body = split(one.get("Range: bytes=5-9", f"If-Range: {other}"))
+        assert head.startswith("HTTP/1.1 200 ") and body == content and "Content-Range" not in head
+
+
 def test_interrupted_download_resumes_exactly(link):
     content = os.urandom(5 * MIB)
     one = link(content)

@@ -42,6 +42,22 @@ def test_a_pause_outlives_otad(otad_default, api, fleet):
     wait_until(lambda: got(f) == 2, 20)
 
 
+def test_nothing_is_pulled_out_of_a_pause(stack, api, fleet):
+    """Neither by a device that waits for its push nor by one that has had it; both may after the pause."""
+    f = fleet(2, "1.0.0")
+    job = api.job(api.firmware(f.pk), MaximumPerMinute=1)
+    wait_until(lambda: got(f) == 1, 20)
+    stack.otactl("job", "pause", job)
+    states = {t["DeviceName"]: t["TaskStatus"] for t in api.tasks(job)}
+    assert sorted(states.values()) == ["NOTIFIED", "QUEUED"]
+    for d in f.devices:
+        assert d.get_firmware()["data"] == {}
+    assert {t["DeviceName"]: t["TaskStatus"] for t in api.tasks(job)} == states
+    stack.otactl("job", "resume", job)
+    for d in f.devices:
+        wait_until(lambda d=d: d.get_firmware(subscribe=False)["data"] != {}, 20)
+
+
 def test_retries_wait_for_the_end_of_a_pause(stack, api, fleet):
     f = fleet(1, "1.0.0")
     job = api.job(api.firmware(f.pk), RetryInterval=10, RetryCount=1)

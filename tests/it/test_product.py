@@ -223,19 +223,3 @@ def test_delete_against_registrations(api, stack):
             assert devices == 0 and [codes[i] for i in (1, 2, 3)] == ["iot.prod.NotExistedProduct"] * 3
         else:
             assert codes[0] == "iot.prod.DeleteProductFailed" and devices == 3
-
-
-def test_roles(stack, api):
-    """A viewer looks, an operator changes, only an admin deletes."""
-    pk = api.product()
-
-    def key(role):
-        out = stack.otactl("key", "create", "--name", role, "--role", role).stdout
-        return Client(stack.endpoint, *(re.search(rf"{w}=(\S+)", out).group(1) for w in
-                                        ("AccessKeyId", "AccessKeySecret")))
-    viewer, operator = key("viewer"), key("operator")
-    viewer.must("QueryProduct", ProductKey=pk)
-    viewer.must("QueryProductList", CurrentPage=1, PageSize=1)
-    viewer.refused("UpdateProduct", "Forbidden.RAM", ProductKey=pk, ProductName=name())
-    operator.must("UpdateProduct", ProductKey=pk, ProductName=name())
-    operator.refused("DeleteProduct", "Forbidden.RAM", ProductKey=pk)

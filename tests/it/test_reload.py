@@ -150,6 +150,7 @@ def store_external(w, change):
 def store_upload_bytes(w, change):
     def upload():
         return post_form(w.api.must("GenerateOTAUploadURL")["Data"], b"x" * 3000)[0]
+    change(store_upload_bytes="3000")
     assert upload() == 200
     change(store_upload_bytes="2999")
     assert upload() == 413

@@ -151,6 +151,26 @@ def test_frozen_owner_comes_back_as_standby(stack, api, fleet, second):
     api.wait_job(job, "COMPLETED", 60)
 
 
+def test_who_has_lost_the_lease_without_knowing_claims_nothing(stack, api, fleet):
+    """As for a process that was frozen just before a tick: the tick's own transaction sees it."""
+    f = fleet(80, "1.0.0")
+    job = api.job(api.firmware(f.pk), MaximumPerMinute=1000)
+    for _ in range(2):
+        wait_until(lambda n=len(arrivals(f.devices)): len(arrivals(f.devices)) > n, 60)
+        lines = len(stack.log())
+        connection = psycopg2.connect(stack.pg)
+        with connection, connection.cursor() as c:
+            c.execute("""update engine_lease set owner = 'another', epoch = epoch + 1,
+                         until_ms = (extract(epoch from clock_timestamp()) * 1000)::bigint + 3000""")
+            c.execute("select coalesce(max(id), 0) from push_batch")
+            last = c.fetchone()[0]
+        connection.close()
+        stack.wait_log("lease_lost", 30, after=lines)
+        assert stack.sql_one("select count(*) from push_batch where id > %s", last) == 0
+        stack.wait_log("lease_taken", TAKEOVER_S, after=lines)
+    wait_until(lambda: {t["TaskStatus"] for t in api.tasks(job)} == {"NOTIFIED"}, 60)
+
+
 def test_reports_of_a_dead_owner_are_applied_when_it_is_back(stack, api, fleet, second):
     """What the broker was told to forget and the database does not know yet is in the journal alone."""
     f = fleet(3, "1.0.0")

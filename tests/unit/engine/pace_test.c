@@ -120,7 +120,27 @@ static void gate_counts_what_is_unknown(void)
 	pace_free(&p);
 }
 
-TESTS("engine/pace", { "never_above_and_at_least_98_percent", never_above_and_at_least_98_percent },
+/* Also when the acknowledgement came just behind a hundredth of a second, by which they are kept. */
+static void acknowledgements_count_for_a_whole_minute(void)
+{
+	static const int64_t behind[] = { 0, 1, 4999, 9999 };
+
+	for (size_t i = 0; i < ARRAY_LEN(behind); i++) {
+		int64_t acked = 100 * SECOND + behind[i];
+		struct pace p;
+
+		pace_init(&p);
+		CHECK_INT(pace_claim(&p, 1, 10 * SECOND, 10 * SECOND, 1), 1);
+		pace_ack(&p, 1, acked);
+		CHECK_INT(pace_claim(&p, 1, acked + 60 * SECOND - 1, acked, 1), 0);
+		CHECK(pace_next_us(&p, 1, acked) >= acked + 60 * SECOND);
+		CHECK_INT(pace_claim(&p, 1, acked + 61 * SECOND, acked, 1), 1);
+		pace_free(&p);
+	}
+}
+
+TESTS("engine/pace", { "acknowledgements_count_for_a_whole_minute", acknowledgements_count_for_a_whole_minute },
+       { "never_above_and_at_least_98_percent", never_above_and_at_least_98_percent },
       { "frozen_broker_is_not_flooded", frozen_broker_is_not_flooded }, { "uneven_ticks", uneven_ticks },
       { "idle_time_is_not_made_up", idle_time_is_not_made_up }, { "zero_means_nobody", zero_means_nobody },
       { "gate_counts_what_is_unknown", gate_counts_what_is_unknown })
