@@ -105,8 +105,15 @@ struct chunk {
 	const char **lose_reason;
 	int64_t *end_job, *end_seq, *end_device; /* tasks of others that end */
 	const char **end_reason, **end_key;
-	int64_t *end_from, *end_why; /* their state, and for the log what ended them */
+	int64_t *end_from, *end_why, *end_ms; /* their state, and for the log what ended them, and when */
 	int64_t *count_job, *count[3]; /* overwritten tasks by job: CONFIRM, QUEUED, NOTIFIED */
+};
+
+/* The bulk order that covers new tasks; reason NULL: there is none. */
+struct chunk_order {
+	const char *reason;
+	int64_t why;
+	utc_ms at;
 };
 
 static void range_args(struct args *a, const struct chunk *c)
@@ -141,7 +148,7 @@ static enum err chunk_lock(struct chunk *c, const int64_t **ret_jobs, size_t *re
 	return store_job_lock(c->db, jobs, n);
 }
 
-static void end_other(struct chunk *c, const struct rows *r, int i, const char *reason, int64_t why)
+static void end_other(struct chunk *c, const struct rows *r, int i, const char *reason, int64_t why, utc_ms at)
 {
 	size_t n = c->n_end++;
 
@@ -152,6 +159,7 @@ static void end_other(struct chunk *c, const struct rows *r, int i, const char *
 	c->end_reason[n] = reason;
 	c->end_from[n] = row_int(r, i, C_making_conflicts_row_state);
 	c->end_why[n] = why;
+	c->end_ms[n] = at;
 }
 
 static void count_overwritten(struct chunk *c, int64_t job, enum task_state from)
@@ -179,7 +187,7 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 
 		if (!task_state_unfinished(s)) { /* by a bulk order, which counted it: it is written here */
 			end_other(c, r, i, row_text(r, i, C_making_conflicts_other_desc),
-				  row_int(r, i, C_making_conflicts_order_why));
+				  row_int(r, i, C_making_conflicts_order_why), row_int(r, i, C_making_conflicts_other_ms));
 			continue;
 		}
 		holder = row_int(r, i, C_making_conflicts_other_job);
@@ -202,7 +210,7 @@ static void decide_one(struct chunk *c, const struct rows *r, int first, int las
 
 		if (!task_state_unfinished(s))
 			continue;
-		end_other(c, r, i, arena_printf(a, TASK_REASON_OVERWRITTEN, id), WHY_OVERWRITTEN);
+		end_other(c, r, i, arena_printf(a, TASK_REASON_OVERWRITTEN, id), WHY_OVERWRITTEN, c->now);
 		count_overwritten(c, row_int(r, i, C_making_conflicts_other_job), s);
 	}
 }
@@ -227,6 +235,7 @@ static enum err chunk_decide(struct chunk *c)
 	c->end_reason = ARENA_ARRAY(arena, n, const char *);
 	c->end_key = ARENA_ARRAY(arena, n, const char *);
 	c->end_from = ARENA_ARRAY(arena, n, int64_t);
+	c->end_ms = ARENA_ARRAY(arena, n, int64_t);
 	c->end_why = ARENA_ARRAY(arena, n, int64_t);
 	c->count_job = ARENA_ARRAY(arena, n, int64_t);
 	for (size_t i = 0; i < ARRAY_LEN(c->count); i++)
@@ -251,7 +260,7 @@ static enum err chunk_end_others(struct chunk *c)
 	arg_ints(&a, c->end_job, c->n_end);
 	arg_ints(&a, c->end_seq, c->n_end);
 	arg_texts(&a, c->end_reason, c->n_end);
-	arg_int(&a, c->now);
+	arg_ints(&a, c->end_ms, c->n_end);
 	TRY(db_run(c->db, S_making_end_others, &a, NULL));
 	args_init(&a, c->db);
 	arg_ints(&a, c->end_device, c->n_end);
@@ -322,33 +331,34 @@ static enum err chunk_activate(struct chunk *c)
 	return fail_losers(c, lost);
 }
 
-static enum err chunk_log(struct chunk *c, const char *canceled_reason)
+static enum err chunk_log(struct chunk *c, const struct chunk_order *canceled)
 {
 	struct arena *arena = db_arena(c->db);
 	size_t n = 0, max = c->n_lose + c->n_end + c->n_gone + 1;
 	int64_t *job = ARENA_ARRAY(arena, max, int64_t), *seq = ARENA_ARRAY(arena, max, int64_t);
 	int64_t *to = ARENA_ARRAY(arena, max, int64_t), *from = ARENA_ARRAY(arena, max, int64_t);
 	int64_t *state = ARENA_ARRAY(arena, max, int64_t), *why = ARENA_ARRAY(arena, max, int64_t);
+	int64_t *at = ARENA_ARRAY(arena, max, int64_t);
 	const char **detail = ARENA_ARRAY(arena, max, const char *);
 	enum task_state first = c->m->need_confirm ? TASK_CONFIRM : TASK_QUEUED;
 	struct args a;
 
-#define LOG_ROW(job_, seq_, to_, from_, state_, why_, detail_) \
-	(job[n] = (job_), seq[n] = (seq_), to[n] = (to_), from[n] = (from_), state[n] = (state_), why[n] = (why_), \
+#define LOG_ROW(at_, job_, seq_, to_, from_, state_, why_, detail_) \
+	(at[n] = (at_), job[n] = (job_), seq[n] = (seq_), to[n] = (to_), from[n] = (from_), state[n] = (state_), why[n] = (why_), \
 	 detail[n++] = (detail_))
-	LOG_ROW(c->m->job_id, c->from + 1, c->to, TASK_NONE, canceled_reason ? TASK_CANCELED : first,
-		canceled_reason ? WHY_CANCEL : WHY_MADE, canceled_reason);
+	LOG_ROW(c->now, c->m->job_id, c->from + 1, c->to, TASK_NONE, canceled->reason ? TASK_CANCELED : first,
+		canceled->reason ? canceled->why : WHY_MADE, canceled->reason);
 	for (size_t i = 0; i < c->n_lose; i++)
-		LOG_ROW(c->m->job_id, c->lose_seq[i], c->lose_seq[i], first, TASK_FAILED, WHY_CONFLICT, c->lose_reason[i]);
+		LOG_ROW(c->now, c->m->job_id, c->lose_seq[i], c->lose_seq[i], first, TASK_FAILED, WHY_CONFLICT, c->lose_reason[i]);
 	for (size_t i = 0; i < c->n_gone; i++)
-		LOG_ROW(c->m->job_id, c->gone_seq[i], c->gone_seq[i], first, TASK_CANCELED, WHY_DELETED,
+		LOG_ROW(c->now, c->m->job_id, c->gone_seq[i], c->gone_seq[i], first, TASK_CANCELED, WHY_DELETED,
 			TASK_REASON_DELETED);
 	for (size_t i = 0; i < c->n_end; i++)
-		LOG_ROW(c->end_job[i], c->end_seq[i], c->end_seq[i], c->end_from[i], TASK_CANCELED, c->end_why[i],
+		LOG_ROW(c->end_ms[i], c->end_job[i], c->end_seq[i], c->end_seq[i], c->end_from[i], TASK_CANCELED, c->end_why[i],
 			c->end_reason[i]);
 #undef LOG_ROW
 	args_init(&a, c->db);
-	arg_int(&a, c->now);
+	arg_ints(&a, at, n);
 	arg_ints(&a, job, n);
 	arg_ints(&a, seq, n);
 	arg_ints(&a, to, n);
@@ -360,14 +370,14 @@ static enum err chunk_log(struct chunk *c, const char *canceled_reason)
 }
 
 /* A bulk order that covers new tasks came before they were made: they are made CANCELED. */
-static enum err chunk_cancel(struct chunk *c, const char *reason, utc_ms at)
+static enum err chunk_cancel(struct chunk *c, const struct chunk_order *o)
 {
 	struct args a;
 
 	range_args(&a, c);
-	arg_text(&a, reason);
+	arg_text(&a, o->reason);
 	arg_int(&a, c->order_no);
-	arg_int(&a, at);
+	arg_int(&a, o->at);
 	return db_run(c->db, S_making_cancel_chunk, &a, NULL);
 }
 
@@ -389,14 +399,13 @@ static enum err chunk_made(struct chunk *c, bool canceled)
 	return db_run(c->db, S_making_made, &a, NULL);
 }
 
-/* The reason of the bulk order that covers new tasks, or NULL. */
-static enum err chunk_order(struct chunk *c, const char **ret_reason, utc_ms *ret_at)
+static enum err chunk_order(struct chunk *c, struct chunk_order *ret)
 {
 	struct rows *r;
 	struct args a;
 	enum err e;
 
-	*ret_reason = NULL;
+	*ret = (struct chunk_order){ .reason = NULL };
 	if (c->order_no == 0)
 		return OK;
 	args_init(&a, c->db);
@@ -406,18 +415,18 @@ static enum err chunk_order(struct chunk *c, const char **ret_reason, utc_ms *re
 	if (e == ERR_NOT_FOUND)
 		return OK;
 	TRY(e);
-	*ret_reason = row_text(r, 0, C_making_order_reason);
-	*ret_at = row_int(r, 0, C_making_order_at_ms);
+	ret->reason = row_text(r, 0, C_making_order_reason);
+	ret->why = row_int(r, 0, C_making_order_why);
+	ret->at = row_int(r, 0, C_making_order_at_ms);
 	return OK;
 }
 
 static enum err chunk_in_txn(struct chunk *c)
 {
-	const char *canceled = NULL;
+	struct chunk_order canceled;
 	const int64_t *jobs;
 	struct rows *r;
 	struct args a;
-	utc_ms at = c->now;
 	size_t n;
 
 	TRY(chunk_lock(c, &jobs, &n));
@@ -427,9 +436,9 @@ static enum err chunk_in_txn(struct chunk *c)
 	if (row_int(r, 0, C_making_state_making) != MAKING_CHUNKS || row_int(r, 0, C_making_state_made_seq) != c->from)
 		return fail(db_error(c->db), ERR_DB_RETRY, "another maker was here");
 	c->order_no = (int32_t)row_int(r, 0, C_making_state_order_no);
-	TRY(chunk_order(c, &canceled, &at));
-	if (canceled) {
-		TRY(chunk_cancel(c, canceled, at));
+	TRY(chunk_order(c, &canceled));
+	if (canceled.reason) {
+		TRY(chunk_cancel(c, &canceled));
 	} else {
 		TRY(chunk_gone(c));
 		TRY(chunk_decide(c));
@@ -437,8 +446,8 @@ static enum err chunk_in_txn(struct chunk *c)
 		TRY(chunk_activate(c));
 	}
 	if (c->to > c->from)
-		TRY(chunk_log(c, canceled));
-	TRY(chunk_made(c, canceled != NULL));
+		TRY(chunk_log(c, &canceled));
+	TRY(chunk_made(c, canceled.reason != NULL));
 	return store_job_settle(c->db, jobs, n, c->now);
 }
 

@@ -130,17 +130,17 @@ select status, making, made_seq, chosen, order_no from job_run where job_id = $1
 
 -- name: making_order
 -- in: bigint int
--- out: reason at_ms
+-- out: reason at_ms why
 -- The first bulk order that covers tasks in the state that new ones start with.
-select reason, at_ms from job_order
+select reason, at_ms, why from job_order
 where job_id = $1::bigint and (state_mask >> $2::int) & 1 = 1
 order by no limit 1;
 
 -- name: making_conflicts
 -- in: bigint int int bool text
--- out: seq device_id key other_job other_seq other_state other_desc row_state order_why
+-- out: seq device_id key other_job other_seq other_state other_desc row_state order_why other_ms
 select t.seq, t.device_id, a.module as key, a.job_id as other_job, a.seq as other_seq, n.state as other_state,
-       n.task_desc as other_desc, n.row_state, n.order_why
+       n.task_desc as other_desc, n.row_state, n.order_why, n.modified_ms as other_ms
 from task t
 join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
 join task_now n on n.job_id = a.job_id and n.seq = a.seq
@@ -148,12 +148,12 @@ where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
 order by t.seq, a.job_id;
 
 -- name: making_end_others
--- in: bigint[] int[] text[] bigint
+-- in: bigint[] int[] text[] bigint[]
 -- out:
--- Writes tasks as CANCELED: overwritten ones, and ones that a bulk order had canceled already.
-update task t set state = 7, order_no = r.order_no, task_desc = u.reason, modified_ms = $4::bigint, timeout_ms = null,
+-- Writes tasks as CANCELED: overwritten ones, and ones that a bulk order had canceled already, at its time.
+update task t set state = 7, order_no = r.order_no, task_desc = u.reason, modified_ms = u.at_ms, timeout_ms = null,
 	retry_ms = null, verdict_ms = null, pending_version = null
-from unnest($1::bigint[], $2::int[], $3::text[]) as u(job_id, seq, reason)
+from unnest($1::bigint[], $2::int[], $3::text[], $4::bigint[]) as u(job_id, seq, reason, at_ms)
 join job_run r on r.job_id = u.job_id
 where t.job_id = u.job_id and t.seq = u.seq;
 
@@ -228,10 +228,10 @@ with run as (
 delete from live_job l using run where l.job_id = run.job_id and run.making = 3 and run.status > 2;
 
 -- name: making_events
--- in: bigint bigint[] int[] int[] int[] int[] int[] text[]
+-- in: bigint[] bigint[] int[] int[] int[] int[] int[] text[]
 -- out:
 insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
-select $1::bigint, u.* from unnest($2::bigint[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::text[]) as u;
+select u.* from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[], $5::int[], $6::int[], $7::int[], $8::text[]) as u;
 
 -- name: order_next
 -- in:
