@@ -302,13 +302,8 @@ static void keep_unknown(struct work *w)
 	g->renew_at_boot_ms = 0;
 	g->unknown_batch = w->batch_id;
 	g->unknown_claims.n = 0;
-	for (size_t i = 0; i < w->claims.n; i++) {
-		const struct claim *c = &w->claims.items[i];
-
-		VEC_KEEP(&g->unknown_claims, ((struct undone){ .job_id = c->job->run.job_id,
-							       .seq = c->task->t.seq,
-							       .device_conn = c->conn }));
-	}
+	for (size_t i = 0; i < w->claims.n; i++)
+		VEC_KEEP(&g->unknown_claims, undone_of(&w->claims.items[i]));
 }
 
 static void failed(struct work *w, enum err e)

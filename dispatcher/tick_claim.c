@@ -81,12 +81,10 @@ enum err claim_feed(struct work *w)
 	return OK;
 }
 
-/* What the pace would allow now, without taking it. */
+/* What the pace allows now. */
 static size_t slots(const struct work *w, struct live_job *j, size_t want)
 {
-	struct pace look = j->pace;
-
-	return (size_t)pace_claim(&look, j->run.max_per_minute, w->now_us,
+	return (size_t)pace_slots(&j->pace, j->run.max_per_minute, w->now_us,
 				  i64_max(w->g->last_claim_us, w->now_us - SLOTS_US), (int64_t)want);
 }
 
@@ -163,11 +161,12 @@ static bool due(struct work *w, const struct candidate *c, struct work_task **re
 static void take_one(struct work *w, struct candidate *c, struct work_task *k, int64_t conn)
 {
 	struct task_event e = { .kind = TASK_EV_PUSH, .at = w->now, .conn = conn, .desc = "" };
+	struct claim claim = { .job = c->job, .task = k, .entry = c->entry, .conn = conn, .push_ms = k->t.push_ms,
+			       .retry_ms = k->t.retry_ms };
 
 	work_step(w, k, &e);
-	VEC_ADD(w->a, &w->claims,
-		((struct claim){
-			.job = c->job, .task = k, .entry = c->entry, .conn = conn, .push_no = k->t.pushes }));
+	claim.push_no = k->t.pushes;
+	VEC_ADD(w->a, &w->claims, claim);
 }
 
 /* The candidates of one job, items[from..to). */

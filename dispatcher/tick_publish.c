@@ -157,9 +157,7 @@ static void undo(struct engine *g, const struct claim *c, int64_t batch_id)
 {
 	pace_unclaim(&c->job->pace, 1);
 	publish_batch_ack(g, batch_id);
-	VEC_KEEP(&g->undone,
-		 ((struct undone){
-			 .job_id = c->job->run.job_id, .seq = c->task->t.seq, .device_conn = c->conn }));
+	VEC_KEEP(&g->undone, undone_of(c));
 }
 
 static bool hand_over(struct work *w, const struct claim *c)

@@ -75,22 +75,29 @@ void pace_unclaim(struct pace *p, int64_t n)
 	p->unacked = i64_max(p->unacked - n, 0);
 }
 
-int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want)
+int64_t pace_slots(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want)
 {
-	int64_t slots, n;
+	int64_t slots;
 
 	if (per_minute <= 0 || want <= 0)
 		return 0;
 	forget_old(p, now_us);
+	/* Never further away than a slot: it is, when the rate was raised since. */
+	p->next_slot_us = i64_min(p->next_slot_us, now_us + SPREAD_US / per_minute + 1);
 	p->next_slot_us = i64_max(p->next_slot_us, last_tick_us);
 	if (p->next_slot_us > now_us)
 		return 0;
 	/* slot i after next_slot_us lies at i * SPREAD / M */
 	slots = per_minute >= INT64_MAX / SPREAD_US ? want : (now_us - p->next_slot_us) * per_minute / SPREAD_US + 1;
-	n = i64_min(i64_min(slots, want), per_minute - p->unacked - p->acked);
-	if (n <= 0)
-		return 0;
-	p->next_slot_us += (n * SPREAD_US + per_minute - 1) / per_minute;
+	return i64_max(0, i64_min(i64_min(slots, want), per_minute - p->unacked - p->acked));
+}
+
+int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want)
+{
+	int64_t n = pace_slots(p, per_minute, now_us, last_tick_us, want);
+
+	if (n > 0)
+		p->next_slot_us += (n * SPREAD_US + per_minute - 1) / per_minute;
 	p->unacked += n;
 	return n;
 }

@@ -23,7 +23,9 @@ void pace_init(struct pace *p);
 void pace_free(struct pace *p);
 
 /* How many pushes may be claimed now: at most `want`, the slots since last_tick_us, and the gate's room.
- * Takes the slots and counts them as unacknowledged. per_minute 0: none. */
+ * per_minute 0: none. */
+int64_t pace_slots(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want);
+/* Takes these slots and counts them as unacknowledged. */
 int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want);
 /* n claimed pushes were acknowledged at that time, or their outcome counts as such (rules §4). */
 void pace_ack(struct pace *p, int64_t n, int64_t at_us);

@@ -109,9 +109,9 @@ static void on_push(struct task *t, const struct job_rules *r, const struct task
 static void on_unpush(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
 {
 	(void)r;
-	(void)e;
 	t->push_conn = 0;
-	t->push_ms = 0;
+	t->push_ms = e->push_ms;
+	t->retry_ms = e->retry_ms; /* a retry that was not pushed is still pending, and due */
 	if (t->pushes > 0)
 		t->pushes--;
 	if (t->repushes > 0)

@@ -88,6 +88,7 @@ struct task_event {
 	bool confirm; /* REUPGRADE: the job has NeedConfirm */
 	enum timer_kind timer;
 	enum event_why why;
+	utc_ms push_ms, retry_ms; /* UNPUSH: of the task before that push */
 	utc_ms reconnected_ms; /* when ingest last (re)connected to the broker */
 };
 

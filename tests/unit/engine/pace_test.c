@@ -94,6 +94,17 @@ static void idle_time_is_not_made_up(void)
 	pace_free(&p);
 }
 
+static void a_higher_rate_is_in_force_at_once(void)
+{
+	struct pace p;
+
+	pace_init(&p);
+	CHECK_INT(pace_claim(&p, 1, 100 * SECOND, 100 * SECOND, 1), 1);
+	CHECK_INT(pace_claim(&p, 60, 101 * SECOND, 100 * SECOND, 1), 0);
+	CHECK_INT(pace_claim(&p, 60, 103 * SECOND, 102 * SECOND, 5), 1); /* and not after the minute of the first */
+	pace_free(&p);
+}
+
 static void zero_means_nobody(void)
 {
 	struct pace p;
@@ -142,5 +153,6 @@ static void acknowledgements_count_for_a_whole_minute(void)
 TESTS("engine/pace", { "acknowledgements_count_for_a_whole_minute", acknowledgements_count_for_a_whole_minute },
        { "never_above_and_at_least_98_percent", never_above_and_at_least_98_percent },
       { "frozen_broker_is_not_flooded", frozen_broker_is_not_flooded }, { "uneven_ticks", uneven_ticks },
-      { "idle_time_is_not_made_up", idle_time_is_not_made_up }, { "zero_means_nobody", zero_means_nobody },
+      { "idle_time_is_not_made_up", idle_time_is_not_made_up }, { "a_higher_rate_is_in_force_at_once", a_higher_rate_is_in_force_at_once },
+      { "zero_means_nobody", zero_means_nobody },
       { "gate_counts_what_is_unknown", gate_counts_what_is_unknown })

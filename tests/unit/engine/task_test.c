@@ -262,6 +262,23 @@ static void unsent_push_leaves_no_trace(void)
 	CHECK_INT(task_due_at(&t, &plain, 5, 10000), 11000);
 }
 
+static void unsent_push_of_a_retry_is_still_due(void)
+{
+	struct job_rules r = with_retry(10, 1);
+	struct task t = task_in(TASK_NOTIFIED);
+	struct task_event un = { .kind = TASK_EV_UNPUSH, .at = 700000, .push_ms = 1000, .retry_ms = 603000 };
+
+	progress(&t, &r, 3000, -2, "x");
+	CHECK_INT(t.retry_ms, 603000);
+	push(&t, &r, 690000, 5);
+	(void)task_step(&t, &r, &un);
+	CHECK_INT(t.retry_ms, 603000);
+	CHECK_INT(t.push_ms, 1000);
+	CHECK(!progress(&t, &r, 700001, -2, "x again").changed); /* of the try that has failed */
+	CHECK_INT(t.state, TASK_NOTIFIED);
+	CHECK_INT(task_due_at(&t, &r, 5, 0), 603000);
+}
+
 static void gray_is_exact(void)
 {
 	CHECK_INT(job_gray_count(100, 33330), 33);
@@ -346,5 +363,6 @@ TESTS("engine/task", { "every_state_and_event", every_state_and_event },
       { "waiting_tasks_follow_the_version", waiting_tasks_follow_the_version },
       { "due_once_per_connection", due_once_per_connection },
       { "without_need_push_only_pulls", without_need_push_only_pulls },
-      { "unsent_push_leaves_no_trace", unsent_push_leaves_no_trace }, { "gray_is_exact", gray_is_exact },
+      { "unsent_push_leaves_no_trace", unsent_push_leaves_no_trace },
+      { "unsent_push_of_a_retry_is_still_due", unsent_push_of_a_retry_is_still_due }, { "gray_is_exact", gray_is_exact },
       { "run_again_is_a_new_life", run_again_is_a_new_life }, { "who_may_run_again", who_may_run_again })
