@@ -56,6 +56,7 @@ struct undone {
 	int32_t seq;
 	int64_t device_conn;
 	bool unknown; /* it may have gone out: only due again */
+	utc_ms push_ms, retry_ms; /* of the task before it, unless unknown */
 };
 
 /* A device came or went. */
@@ -144,6 +145,8 @@ struct work_task {
 struct work_report {
 	struct report r;
 	utc_ms at;
+	size_t record; /* of those that were read */
+	uint64_t position;
 	int64_t device_id;
 	struct key key; /* job_id 0: no task */
 };
@@ -153,7 +156,17 @@ struct claim {
 	struct ready_entry entry;
 	int64_t conn;
 	int32_t push_no;
+	utc_ms push_ms, retry_ms; /* of the task before this push */
 };
+/* As if it had never been. */
+static inline struct undone undone_of(const struct claim *c)
+{
+	return (struct undone){ .job_id = c->job->run.job_id,
+				.seq = c->task->t.seq,
+				.device_conn = c->conn,
+				.push_ms = c->push_ms,
+				.retry_ms = c->retry_ms };
+}
 struct reply {
 	enum downlink kind;
 	struct work_task *task; /* NULL: nothing for the device */
@@ -196,6 +209,7 @@ struct work {
 	size_t n_tasks;
 	VEC(struct tick_event) events;
 	VEC(struct tick_timer) arm;
+	VEC(struct tick_timer) soon; /* armed and due within this very tick: it applies reports of a long time */
 	VEC(struct tick_version) versions;
 	VEC(int64_t) settle; /* jobs whose end is to be looked at */
 	VEC(struct claim) claims;
@@ -208,6 +222,8 @@ struct work {
 /* tick_reports.c */
 enum err reports_read(struct work *w) MUST_USE;
 enum err reports_resolve(struct work *w) MUST_USE;
+/* The reports from this time on wait for the next tick. */
+void reports_cut(struct work *w, utc_ms at);
 void report_apply(struct work *w, const struct work_report *r);
 /* out has room for w->versions.n. */
 size_t versions_folded(struct work *w, struct tick_version *out);

@@ -29,10 +29,10 @@ static void read_registration(struct work *w, const struct journal_record *r)
 		VEC_ADD(w->a, &w->registrations, l);
 }
 
-static void read_record(struct work *w, const struct journal_record *r)
+static void read_record(struct work *w, const struct journal_record *r, size_t n)
 {
 	struct uplink_topic topic = uplink_parse(w->a, r->topic, r->topic_len);
-	struct work_report report = { .at = r->received_ms };
+	struct work_report report = { .at = r->received_ms, .record = n, .position = r->position };
 	enum nonsense bad;
 
 	if (topic.kind == UPLINK_BROKER) {
@@ -69,12 +69,25 @@ enum err reports_read(struct work *w)
 		w->timers_until = i64_min(w->now, r[n - 1].received_ms); /* there is more to be applied */
 	w->n_records = n < max ? n : max;
 	for (size_t i = 0; i < w->n_records; i++) {
-		read_record(w, &r[i]);
+		read_record(w, &r[i], i);
 		w->next_position = r[i].next;
 	}
 	if (w->next_position > g->presence_cursor)
 		g->presence_cursor = w->next_position;
 	return OK;
+}
+
+void reports_cut(struct work *w, utc_ms at)
+{
+	w->timers_until = i64_min(w->timers_until, at - 1);
+	for (size_t i = 0; i < w->reports.n; i++) {
+		if (w->reports.items[i].at < at)
+			continue;
+		w->n_records = w->reports.items[i].record;
+		w->next_position = w->reports.items[i].position;
+		w->reports.n = i;
+		return;
+	}
 }
 
 /* ---- to their devices ---- */

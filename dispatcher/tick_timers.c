@@ -8,16 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How many of the timers this tick fires, so that everything happens in the order of its time: what was read is not
+ * all, or a job's finish time, which comes first in a tick, lies between the reports. The rest waits for the next. */
+static size_t bound(struct work *w, const struct tick_timer *t, size_t n)
+{
+	if (n == (size_t)w->g->opt.bounds.timers)
+		reports_cut(w, t[n - 1].due_ms + 1);
+	for (size_t i = 0; i < n && w->reports.n > 0; i++)
+		if (t[i].kind == TIMER_JOB_FINISH && w->reports.items[0].at < t[i].due_ms) {
+			reports_cut(w, t[i].due_ms);
+			return i;
+		}
+	return n;
+}
+
 enum err timers_read(struct work *w)
 {
 	const struct tick_timer *t = NULL;
 	struct engine *g = w->g;
+	utc_ms until = w->timers_until;
 	size_t n = 0;
 
-	if (w->reports_only || w->timers_until < g->next_timer_ms)
+	if (w->reports_only || until < g->next_timer_ms)
 		return OK;
-	TRY(store_tick_timers(g->db, w->timers_until, g->opt.bounds.timers, &t, &n));
-	for (size_t i = 0; i < n; i++) {
+	TRY(store_tick_timers(g->db, until, g->opt.bounds.timers, &t, &n));
+	w->timers = t;
+	w->n_timers = bound(w, t, n);
+	for (size_t i = 0; i < w->n_timers; i++) {
 		struct live_job *j;
 		enum err e = jobs_get(&g->jobs, g->db, t[i].job_id, &j);
 
@@ -25,9 +42,7 @@ enum err timers_read(struct work *w)
 			TRY(e);
 		work_want(w, t[i].job_id, t[i].seq, true);
 	}
-	w->timers = t;
-	w->n_timers = n;
-	if (n < (size_t)g->opt.bounds.timers && w->timers_until == w->now)
+	if (w->timers_until == w->now && n < (size_t)g->opt.bounds.timers)
 		g->next_timer_ms = NEVER; /* until one is armed, or the next look */
 	return OK;
 }
@@ -66,6 +81,38 @@ static void task_timer(struct work *w, const struct tick_timer *t)
 					       .entry = { .seq = t->seq, .device_id = k->t.device_id } }));
 }
 
+/* The earliest of the timers that were armed in this tick. */
+static struct tick_timer *soonest(struct work *w)
+{
+	struct tick_timer *first = NULL;
+
+	for (size_t i = 0; i < w->soon.n; i++)
+		if (!first || w->soon.items[i].due_ms < first->due_ms)
+			first = &w->soon.items[i];
+	return first;
+}
+
+/* Fires what is due before a time; *next: of the timers that were read. */
+static void fire_before(struct work *w, size_t *next, utc_ms at)
+{
+	for (;;) {
+		const struct tick_timer *read = *next < w->n_timers ? &w->timers[*next] : NULL;
+		struct tick_timer *soon = soonest(w), now;
+
+		if (soon && soon->due_ms < at && !(read && read->due_ms <= soon->due_ms)) {
+			now = *soon;
+			*soon = w->soon.items[--w->soon.n];
+		} else if (read && read->due_ms < at) {
+			now = *read;
+			++*next;
+		} else {
+			return;
+		}
+		if (now.seq != 0)
+			task_timer(w, &now);
+	}
+}
+
 void events_apply(struct work *w)
 {
 	size_t next = 0;
@@ -75,14 +122,10 @@ void events_apply(struct work *w)
 		const struct work_report *r = &w->reports.items[i];
 
 		at = i64_max(at, r->at); /* the clock may have been set back between two */
-		for (; next < w->n_timers && w->timers[next].due_ms < at; next++)
-			if (w->timers[next].seq != 0)
-				task_timer(w, &w->timers[next]);
+		fire_before(w, &next, at);
 		report_apply(w, r);
 	}
-	for (; next < w->n_timers; next++)
-		if (w->timers[next].seq != 0)
-			task_timer(w, &w->timers[next]);
+	fire_before(w, &next, w->timers_until + 1);
 }
 
 /* Pushes that did not go out, or may not have. */
@@ -91,7 +134,8 @@ void undone_apply(struct work *w)
 	for (size_t i = 0; i < w->g->undone.n; i++) {
 		const struct undone *u = &w->g->undone.items[i];
 		struct work_task *k = work_find(w, u->job_id, u->seq);
-		struct task_event e = { .kind = TASK_EV_UNPUSH, .at = w->now, .desc = "" };
+		struct task_event e = { .kind = TASK_EV_UNPUSH, .at = w->now, .desc = "", .push_ms = u->push_ms,
+					.retry_ms = u->retry_ms };
 		bool first;
 
 		if (!k || k->t.push_conn != u->device_conn || !task_state_unfinished(k->t.state))

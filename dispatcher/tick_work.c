@@ -200,10 +200,13 @@ enum err work_load(struct work *w)
 
 static void arm(struct work *w, const struct work_task *k, enum timer_kind kind, utc_ms due)
 {
-	if (due)
-		VEC_ADD(w->a, &w->arm,
-			((struct tick_timer){
-				.due_ms = due, .job_id = k->t.job_id, .seq = k->t.seq, .kind = kind }));
+	struct tick_timer t = { .due_ms = due, .job_id = k->t.job_id, .seq = k->t.seq, .kind = kind };
+
+	if (!due)
+		return;
+	VEC_ADD(w->a, &w->arm, t);
+	if (due <= w->timers_until)
+		VEC_ADD(w->a, &w->soon, t);
 }
 
 void work_step(struct work *w, struct work_task *k, const struct task_event *e)
