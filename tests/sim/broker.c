@@ -21,7 +21,7 @@
 /* A publish on its way. */
 struct flight {
 	struct mqtt *by; /* NULL: nobody waits for the acknowledgement */
-	int64_t connection;
+	int64_t connection, handed_us;
 	uint64_t token;
 	const char *topic, *payload;
 	bool gone; /* arrived, or dropped */
@@ -146,6 +146,7 @@ static void say_of(struct world *w, enum link_verb verb, const struct device *d)
 	l = line_of(w, verb, d);
 	if (!w->calm && rng_chance(&w->rng_net, w->p.drop_presence)) {
 		trace(w, "presence line lost");
+		w->trouble_us = sim_now_us();
 		return;
 	}
 	say(w, &l, 1);
@@ -250,6 +251,7 @@ void broker_cut(struct world *w, bool publisher)
 /* What has not arrived by now never will: the broker closes the old connection when the new one comes. */
 static void publisher_connect(struct world *w, struct mqtt *m)
 {
+	w->trouble_us = sim_now_us();
 	for (struct flight *f = m->flights; f; f = f->next)
 		f->gone = true;
 	m->flights = NULL;
@@ -264,6 +266,7 @@ static void ingest_connect(struct world *w, struct mqtt *m)
 	struct broker *b = &w->broker;
 	size_t again = b->n_recent ? (size_t)rng_between(&w->rng_net, 0, (int64_t)b->n_recent) : 0;
 
+	w->trouble_us = sim_now_us();
 	m->ingest = true;
 	m->ingest_since = clock_now();
 	trace(w, "ingest connects, %zu messages again", again);
@@ -339,6 +342,7 @@ void broker_freeze(struct world *w, int64_t for_us)
 	if (w->broker.down)
 		return;
 	trace(w, "the broker freezes for %lld s", (long long)(for_us / US_PER_SECOND));
+	w->trouble_us = sim_now_us() + for_us;
 	w->broker.frozen_until_us = i64_max(w->broker.frozen_until_us, sim_now_us() + for_us);
 	agenda_in(w, KEEPALIVE_US, keepalive, 1, 0, NULL);
 	agenda_in(w, KEEPALIVE_US + US_PER_SECOND, keepalive, 0, 0, NULL);
@@ -468,7 +472,7 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 	d = device_in(w, f->topic);
 	if (is_push(f->topic)) {
 		w->pushes++;
-		check_entered(w, job_in(w, f->payload));
+		check_entered(w, job_in(w, f->payload), f->handed_us);
 	}
 	if (d->conn)
 		agenda_in(w, rng_skewed(&w->rng_net, 500) * US_PER_MS, delivered, a, d->conn, NULL);
@@ -486,6 +490,7 @@ enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, si
 	f = ARENA_NEW(&w->arena, struct flight);
 	*f = (struct flight){ .by = m,
 			      .connection = m->connections,
+			      .handed_us = sim_now_us(),
 			      .token = token,
 			      .topic = arena_strdup(&w->arena, topic),
 			      .payload = arena_strndup(&w->arena, payload, len),

@@ -25,6 +25,11 @@ void faults_world(struct world *w)
 	the_world = w;
 }
 
+struct world *faults_the_world(void)
+{
+	return the_world;
+}
+
 static const char *const kind_names[FAULT_KINDS] = { "none", "crash before", "crash after", "lost before",
 						     "lost after", "slow" };
 static const char *const actor_names[] = { "-", "engine", "maker", "call", "watch" };
@@ -54,6 +59,7 @@ static enum fault_kind strikes(struct world *w)
 		return FAULT_NONE;
 	w->fault.kind = FAULT_NONE;
 	w->faults[kind]++;
+	w->trouble_us = sim_now_us() + (kind == FAULT_SLOW ? 20 * US_PER_SECOND : 0);
 	trace(w, "fault %s in %s", kind_names[kind], actor_names[w->actor]);
 	return kind;
 }
@@ -117,7 +123,7 @@ static enum err after_call(struct world *w, struct db *db, enum fault_kind kind,
 	if (kind == FAULT_CRASH_AFTER) {
 		w->otad.dead = true;
 		db_rollback(db);
-		return unreachable(db);
+		return fail(db_error(db), lost, "the process is dead");
 	}
 	if (kind == FAULT_LOST_AFTER) {
 		cut_database(w);
@@ -238,6 +244,7 @@ static void database_back(struct world *w, int64_t a, int64_t b, const char *tex
 	w->db_watch = world_connection(w, "sim watch");
 	w->database_down = false;
 	w->dirty = ACTOR_WATCH;
+	w->trouble_us = sim_now_us();
 	trace(w, "the database is back");
 }
 

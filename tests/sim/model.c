@@ -3,6 +3,7 @@
 #include "tests/sim/model_priv.h"
 
 #include "dispatcher/journal.h"
+#include "engine/base/clock.h"
 #include "engine/brokerlink.h"
 #include "engine/ids.h"
 
@@ -95,6 +96,7 @@ void model_reported(struct world *w, struct device *d, int module, const char *v
 {
 	const char *now = model_version(w, d, module, INT64_MAX);
 
+	d->reported_ms[module] = at;
 	if (now && (strcmp(now, version) == 0 || strcmp(version, "app-1.0.0-20180101.1000") == 0))
 		return;
 	LIST_ADD(&w->model->versions,
@@ -126,11 +128,13 @@ static bool candidate(const struct world *w, const struct sim_job *j, const stru
 	const struct package *p = j->package;
 	const char *v = model_version(w, d, p->module, j->created_ms);
 
-	if (!d->id || d->disabled || (v && strcmp(v, p->dest) == 0))
+	if (!d->id || d->disabled || d->created_ms > j->created_ms || (v && strcmp(v, p->dest) == 0))
 		return false;
 	if (j->targets == TARGETS_NAMED && !j->named[d->index])
 		return false;
-	if (j->src && (!v || strcmp(v, j->src) != 0))
+	if (j->targets == TARGETS_GROUP && !d->in_group)
+		return false;
+	if (j->n_src > 0 && (!v || (strcmp(v, j->src[0]) != 0 && (j->n_src < 2 || strcmp(v, j->src[1]) != 0))))
 		return false;
 	return !p->differential || (v && strcmp(v, p->src) == 0);
 }
@@ -185,7 +189,7 @@ void model_choose(struct world *w, struct sim_job *j)
 
 void model_created(struct world *w, struct sim_job *j, enum err e)
 {
-	if (e != OK && e != ERR_NO_DEVICE)
+	if ((e != OK && e != ERR_NO_DEVICE) || j->kind == JOB_DYNAMIC)
 		return;
 	model_choose(w, j);
 	if ((j->n_expected == 0) != (e == ERR_NO_DEVICE))
@@ -199,29 +203,50 @@ bool model_caught_up(const struct world *w)
 	return w->model->position == w->model->journal_end;
 }
 
+/* When a push that the task waits for may come, by its device and the pace; INT64_MAX: nothing is to be pushed. */
+static utc_ms next_push(struct world *w, const struct model_task *t)
+{
+	const struct sim_job *j = job_of(w, t);
+	const struct conn_seen *c = t->device->conn ? model_conn(w, t->device->conn) : NULL;
+	int rate = j->rates[j->n_rates - 1].rate;
+	utc_ms due;
+
+	if (!c || rate == 0 || !j->need_push || j->paused || j->status != JOB_IN_PROGRESS || t->state == TASK_CONFIRM ||
+	    (t->row_conn == t->device->conn && !t->retry_at))
+		return INT64_MAX;
+	due = i64_max(due_at(t, c, false), clock_now() + 100);
+	if (j->n_pushed == 0)
+		return due;
+	return i64_max(due, SIM_EPOCH_MS + (j->pushed_us[j->n_pushed - 1] + 60700000 / rate) / US_PER_MS);
+}
+
+static utc_ms next_of(struct world *w, const struct model_task *t)
+{
+	utc_ms next = next_push(w, t);
+
+	if (t->deadline)
+		next = i64_min(next, t->deadline);
+	if (t->retry_at > clock_now())
+		next = i64_min(next, t->retry_at);
+	if (t->verdict_at)
+		next = i64_min(next, t->verdict_at);
+	return next;
+}
+
 int64_t model_next_us(struct world *w)
 {
 	struct model *m = w->model;
 	utc_ms next = INT64_MAX;
 
-	for (size_t i = 0; i < m->tasks.n; i++) {
-		const struct model_task *t = m->tasks.items[i];
-
-		if (!unfinished(t))
-			continue;
-		if (t->deadline)
-			next = i64_min(next, t->deadline);
-		if (t->retry_at)
-			next = i64_min(next, t->retry_at);
-		if (t->verdict_at)
-			next = i64_min(next, t->verdict_at);
-	}
+	for (size_t i = 0; i < m->tasks.n; i++)
+		if (unfinished(m->tasks.items[i]))
+			next = i64_min(next, next_of(w, m->tasks.items[i]));
 	for (size_t i = 0; i < w->n_jobs; i++) {
 		const struct sim_job *j = &w->jobs[i];
 
 		if (j->status == JOB_PLANNED)
 			next = i64_min(next, j->schedule_ms);
-		if (j->finish_ms && !job_status_ended(j->status == JOB_NONE ? JOB_PLANNED : j->status))
+		if (j->finish_ms && j->status != JOB_NONE && !job_status_ended(j->status))
 			next = i64_min(next, j->finish_ms);
 	}
 	return next == INT64_MAX ? INT64_MAX : i64_max((next - SIM_EPOCH_MS) * US_PER_MS, sim_now_us());

@@ -47,8 +47,8 @@ struct task_seen {
 struct model_task {
 	size_t job; /* of world.jobs */
 	int32_t seq;
+	utc_ms made_ms, ready_ms; /* ready: since when nothing but its device and the pace hold it up */
 	struct device *device;
-	int64_t device_row;
 	bool held; /* as of the last look it held its device: reports of it go here */
 	enum task_state state;
 	const char *desc, *src;
@@ -58,7 +58,7 @@ struct model_task {
 	utc_ms failed_at; /* the last failure that counted */
 	const char *failed;
 	utc_ms pushed_at;
-	int64_t pushed_conn;
+	int64_t pushed_conn, row_conn; /* row_conn: as the row has it; 0 also when that push is in doubt */
 	int pushes, again;	    /* again: repetitions since the last progress */
 	utc_ms before_at, before_retry_at; /* what a push replaced, should it turn out not to have gone out */
 	int64_t claims, handed;	    /* pushes committed, pushes handed to the broker */
@@ -89,7 +89,12 @@ int64_t model_next_us(struct world *w);
 /* ---- the rules: each is one event of one task ---- */
 void rule_version(struct world *w, struct model_task *t, const char *version, utc_ms at);
 void rule_step(struct world *w, struct model_task *t, int step, const char *text, utc_ms at, utc_ms reconnected);
+/* Not before this is an ignored push repeated; 0: at any time. */
+utc_ms rule_again_at(const struct model_task *t);
 void rule_push(struct world *w, struct model_task *t, utc_ms at, int64_t conn, bool pull);
+void rule_confirm(struct world *w, struct model_task *t, utc_ms at);
+/* A new life, with the version that the device has now (ReupgradeOTATask). */
+void rule_again(struct world *w, struct model_task *t, const char *version, utc_ms at);
 void rule_unpush(struct world *w, struct model_task *t, utc_ms at);
 /* Fires what was due before a time; false: nothing was. */
 bool rule_timer(struct world *w, struct model_task *t, utc_ms before);

@@ -6,6 +6,8 @@
 #include "dispatcher/mqtt.h"
 #include "tests/sim/model.h"
 
+#include <stdlib.h>
+
 /* A message in the journal. */
 struct received {
 	size_t said; /* number; 0: not a device's */
@@ -54,6 +56,40 @@ struct model {
 	int64_t jobs, timers; /* a sum that changes with any job's state; how many timers there are */
 	utc_ms last_look;
 };
+
+/* ---- one look at the database ---- */
+
+struct job_seen {
+	int64_t id, orders;
+	enum job_status status;
+	bool paused, strategy_ended;
+	int making, chosen, made;
+	int64_t count[TASK_STATE_COUNT];
+	struct sim_job *j;
+};
+struct seen {
+	uint64_t position;
+	struct job_seen *jobs;
+	size_t n_jobs;
+	struct task_seen *tasks;
+	size_t n_tasks;
+	struct logged *log;
+	size_t n_log;
+	struct order_seen *orders;
+	size_t n_orders;
+};
+
+
+const char *name_of(struct world *w, const struct model_task *t);
+int job_index(const struct world *w, const struct sim_job *j);
+/* The earliest time for a push to a connection; in_doubt: the last one may not have gone out, and counts as none. */
+utc_ms due_at(const struct model_task *t, const struct conn_seen *c, bool in_doubt);
+bool in_the_way(const struct world *w, const struct model_task *a, const struct model_task *b);
+/* Before follow: jobs whose candidates have been written. */
+void follow_chosen(struct world *w, const struct job_seen *s);
+void follow(struct world *w, struct seen *s);
+struct rows *query(struct world *w, const char *sql);
+void see(struct world *w, struct arena *a, struct seen *s);
 
 /* As of a time, as far as reports were applied; NULL: never said. */
 const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at);

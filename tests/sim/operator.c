@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operators: they register devices, make packages, create jobs, cancel, pause and resume them, delete and
- * disable devices, by the handlers of the management API, each call in its transaction. */
-#include "tests/sim/sim.h"
+/* The operators: they register devices, make packages, groups and jobs, confirm, cancel, pause and run again, change
+ * rates, delete and disable devices. */
+#include "tests/sim/call.h"
 
-#include "api/action.h"
-#include "dispatcher/tick.h"
 #include "engine/base/clock.h"
 #include "engine/ids.h"
+#include "engine/strategy.h"
 #include "storage/device.h"
 #include "storage/firmware.h"
 #include "storage/job.h"
@@ -17,109 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMS_MAX 40
-
-/* ---- one call ---- */
-
-struct request {
-	struct world *w;
-	struct arena arena;
-	struct error error;
-	const char *action;
-	struct param p[PARAMS_MAX];
-	size_t n;
-	const char *target; /* of the audit row */
-};
-
-static void request_init(struct request *q, struct world *w, const char *action)
-{
-	*q = (struct request){ .w = w, .action = action };
-	arena_init(&q->arena);
-	error_init(&q->error, &q->arena);
-}
-
-static void param(struct request *q, const char *name, const char *value)
-{
-	ensure(q->n < PARAMS_MAX);
-	q->p[q->n++] = (struct param){ name, value };
-}
-
-static void param_int(struct request *q, const char *name, int64_t value)
-{
-	param(q, name, arena_printf(&q->arena, "%lld", (long long)value));
-}
-
-static void param_bool(struct request *q, const char *name, bool value)
-{
-	param(q, name, value ? "true" : "false");
-}
-
-static void wake(void *ctx)
-{
-	struct world *w = ctx;
-
-	if (w->otad.up && !w->otad.dead)
-		engine_wake(w->otad.engine);
-	w->otad.next_turn_us = w->otad.maker_due_us = sim_now_us();
-	world_busy(w);
-}
-
-static enum err run_handler(struct request *q, struct call *c)
-{
-	void *in = arena_alloc(&q->arena, c->action->in_size + 1), *out;
-	enum err e;
-
-	if (c->action->in)
-		TRY(fields_decode(c->action->in, q->p, q->n, in, &q->error));
-	out = arena_alloc(&q->arena, c->action->out_size + 1);
-	TRY(db_begin(c->db, DB_READ_WRITE));
-	e = c->action->run(c, in, out);
-	if (e != OK) {
-		db_rollback(c->db);
-		return e;
-	}
-	q->target = c->audit_target;
-	return db_commit(c->db);
-}
-
-/* The error of the call; ERR_DB_RETRY: it has to be made again later. The arena of q is still the caller's. */
-static enum err call(struct request *q)
-{
-	struct world *w = q->w;
-	struct api_env env = { .store = w->store, .master = &w->master, .wake_engine = wake, .wake_maker = wake,
-			       .wake_credentials = wake, .wake_registrar = wake, .wake_ctx = w };
-	struct call c = { .arena = &q->arena,
-			  .db = w->db_call,
-			  .now = clock_now(),
-			  .error = &q->error,
-			  .env = &env,
-			  .config = &w->config,
-			  .limits = limits_of(&w->config),
-			  .action = action_find(q->action),
-			  .request_id = "00000000-0000-0000-0000-000000000000",
-			  .account_id = w->account_id,
-			  .instance_id = w->instance_id,
-			  .key_id = "sim",
-			  .role = ROLE_ADMIN };
-	enum actor before = w->actor;
-	enum err e;
-
-	ensure(c.action != NULL);
-	w->calls++;
-	if (!w->in_turn)
-		faults_plan(w, ACTOR_CALL);
-	w->actor = ACTOR_CALL;
-	db_begin_work(c.db, &q->arena, &q->error);
-	e = run_handler(q, &c);
-	w->actor = before;
-	if (!w->in_turn)
-		w->fault.kind = FAULT_NONE;
-	trace(w, "%s: %s", q->action, e == OK ? "OK" : err_info(q->error.err)->name);
-	wake(w);
-	return e;
-}
-
-/* ---- jobs ---- */
+/* ---- new jobs ---- */
 
 static int pick_int(struct rng *r, const int *of, size_t n)
 {
@@ -127,47 +24,81 @@ static int pick_int(struct rng *r, const int *of, size_t n)
 }
 #define PICK(r, ...) pick_int((r), (const int[]){ __VA_ARGS__ }, sizeof((const int[]){ __VA_ARGS__ }) / sizeof(int))
 
-static struct sim_job *job_slot(struct world *w)
+static struct sim_job *job_slot(struct world *w, enum job_kind kind)
 {
-	if (w->n_jobs == w->cap_jobs) {
-		w->cap_jobs = w->cap_jobs ? 2 * w->cap_jobs : 16;
-		w->jobs = realloc(w->jobs, w->cap_jobs * sizeof *w->jobs);
-		ensure(w->jobs != NULL);
+	struct sim_job *j = &w->jobs[w->n_jobs];
+
+	ensure(w->n_jobs < w->cap_jobs);
+	w->n_jobs++;
+	*j = (struct sim_job){ .kind = kind, .retry_interval_min = -1, .need_push = true, .overwrite_mode = 1,
+			       .silent_from_us = INT64_MAX, .created_ms = clock_now() };
+	return j;
+}
+
+static void set_rate(struct sim_job *j, int rate)
+{
+	ensure(j->n_rates < RATES_MAX);
+	j->rates[j->n_rates].at_us = sim_now_us();
+	j->rates[j->n_rates++].rate = rate;
+	j->most = (int)i64_max(j->most, rate);
+}
+
+static void name_devices(struct request *q, struct sim_job *j, struct rng *r, int of_thousand, int max)
+{
+	struct world *w = q->w;
+	int n = 0;
+
+	j->targets = TARGETS_NAMED;
+	j->named = arena_array(&w->arena, w->n_devices, sizeof *j->named);
+	for (size_t i = 0; i < w->n_devices && n < max; i++)
+		if (w->devices[i].id && rng_chance(r, of_thousand)) {
+			j->named[i] = true;
+			param(q, arena_printf(&q->arena, "TargetDeviceName.%d", ++n), w->devices[i].name);
+		}
+}
+
+static void choose_src(struct request *q, struct sim_job *j, struct rng *r)
+{
+	static const char *const versions[] = { "1.0.0", "2.0.0", "3.0.0", "7.7.7" };
+	int first = (int)rng_between(r, 0, 2), n = (int)rng_between(r, 1, 2);
+
+	if (j->package->differential) {
+		j->src[j->n_src++] = j->package->src;
+	} else {
+		for (int i = 0; i < n; i++)
+			if (strcmp(versions[first + i], j->package->dest) != 0)
+				j->src[j->n_src++] = versions[first + i];
 	}
-	w->jobs[w->n_jobs] = (struct sim_job){ .retry_interval_min = -1, .need_push = true, .overwrite_mode = 1,
-					       .silent_from_us = INT64_MAX };
-	return &w->jobs[w->n_jobs++];
+	for (int i = 0; i < j->n_src; i++)
+		param(q, arena_printf(&q->arena, "SrcVersion.%d", i + 1), j->src[i]);
 }
 
 static void choose_targets(struct request *q, struct sim_job *j, struct rng *r)
 {
-	struct world *w = q->w;
-	int kind = PICK(r, 0, 0, 1, 1, 2);
-	int n = 0;
-
-	if (kind == 0) {
-		j->targets = TARGETS_ALL;
+	j->targets = (enum targets)PICK(r, TARGETS_ALL, TARGETS_ALL, TARGETS_GRAY, TARGETS_GRAY, TARGETS_NAMED, TARGETS_GROUP);
+	switch (j->targets) {
+	case TARGETS_ALL:
+	case TARGETS_DYNAMIC:
 		param(q, "TargetSelection", "ALL");
-	} else if (kind == 1) {
-		j->targets = TARGETS_GRAY;
+		break;
+	case TARGETS_GRAY:
 		j->gray_milli = rng_chance(r, 500) ? rng_between(r, 1, 100) * 1000 : rng_between(r, 1, 100000);
 		param(q, "TargetSelection", "GRAY");
 		param(q, "GrayPercent", arena_printf(&q->arena, "%lld.%03lld", (long long)(j->gray_milli / 1000),
 						     (long long)(j->gray_milli % 1000)));
-	} else {
-		j->targets = TARGETS_NAMED;
-		j->named = arena_array(&w->arena, w->n_devices, sizeof *j->named);
+		break;
+	case TARGETS_NAMED:
 		param(q, "TargetSelection", "SPECIFIC");
-		for (size_t i = 0; i < w->n_devices && q->n < PARAMS_MAX - 16; i++)
-			if (w->devices[i].id && rng_chance(r, 400)) {
-				j->named[i] = true;
-				param(q, arena_printf(&q->arena, "TargetDeviceName.%d", ++n), w->devices[i].name);
-			}
+		name_devices(q, j, r, 400, 40);
+		break;
+	case TARGETS_GROUP:
+		param(q, "TargetSelection", "GROUP");
+		param(q, "GroupId", q->w->group_id);
+		param(q, "GroupType", "LINK_PLATFORM");
+		break;
 	}
-	if (kind < 2 && !j->package->differential && rng_chance(r, 300)) {
-		j->src = "1.0.0";
-		param(q, "SrcVersion.1", j->src);
-	}
+	if (j->targets < TARGETS_NAMED && rng_chance(r, 300))
+		choose_src(q, j, r);
 }
 
 static void choose_times(struct request *q, struct sim_job *j, struct rng *r)
@@ -183,7 +114,11 @@ static void choose_times(struct request *q, struct sim_job *j, struct rng *r)
 		j->finish_ms = start + rng_between(r, 3601, 6000) * MS_PER_SECOND;
 		param_int(q, "ScheduleFinishTime", j->finish_ms);
 	}
-	if (rng_chance(r, 500)) {
+}
+
+static void choose_tries(struct request *q, struct sim_job *j, struct rng *r)
+{
+	if (j->kind != JOB_VERIFY && rng_chance(r, 500)) {
 		j->retry_interval_min = PICK(r, 0, 0, 10, 30);
 		j->retry_count = PICK(r, 1, 2, 5);
 		param_int(q, "RetryInterval", j->retry_interval_min);
@@ -197,7 +132,7 @@ static void choose_times(struct request *q, struct sim_job *j, struct rng *r)
 
 static void choose_modes(struct request *q, struct sim_job *j, struct rng *r)
 {
-	int mode = PICK(r, 0, 1, 2, 2, 2, 3), rate = PICK(r, 0, 1, 2, 5, 10, 10, 60, 60, 60, 1000, 1000, 1000);
+	int mode = j->kind == JOB_VERIFY ? 0 : PICK(r, 0, 1, 2, 2, 2, 3);
 
 	j->overwrite_mode = mode == 2 ? 2 : 1;
 	j->multi_module = mode == 3;
@@ -209,73 +144,147 @@ static void choose_modes(struct request *q, struct sim_job *j, struct rng *r)
 		j->need_push = false;
 		param_bool(q, "NeedPush", false);
 	}
-	if (rng_chance(r, 150)) {
+	if (rng_chance(r, 200)) {
 		j->need_confirm = true;
 		param_bool(q, "NeedConfirm", true);
 	}
-	j->rate = rate;
-	param_int(q, "MaximumPerMinute", rate);
 }
 
-static void create_job(struct world *w)
+static void choose_rate(struct request *q, struct sim_job *j, struct rng *r)
 {
-	struct rng *r = &w->rng_ops;
-	struct sim_job *j = job_slot(w);
-	char id[ID_LEN + 1];
-	struct request q;
-	enum err e;
+	if (j->kind == JOB_VERIFY) {
+		set_rate(j, 1000);
+		return;
+	}
+	set_rate(j, PICK(r, 0, 1, 2, 5, 10, 10, 60, 60, 60, 1000, 1000, 1000));
+	param_int(q, "MaximumPerMinute", j->rates[0].rate);
+}
 
-	request_init(&q, w, "CreateOTAStaticUpgradeJob");
-	j->package = &w->packages[rng_between(r, 0, (int64_t)w->n_packages - 1)];
-	j->created_ms = clock_now();
-	id_format(ID_FIRMWARE, j->package->id, 0, id);
-	param(&q, "FirmwareId", id);
-	param(&q, "ProductKey", SIM_PRODUCT);
-	param(&q, "Tag.1.Key", "job");
-	param_int(&q, "Tag.1.Value", j - w->jobs);
-	choose_targets(&q, j, r);
-	choose_times(&q, j, r);
-	choose_modes(&q, j, r);
-	e = call(&q);
-	trace(w, "job %d: package %d %s to %s%s, %d a minute, overwrite %d%s%s%s, schedule %lld, finish %lld, retry %d %d, timeout %d",
-	      (int)(j - w->jobs), (int)(j->package - w->packages), j->package->src, j->package->dest,
-	      j->package->module ? " of mcu" : "", j->rate, j->overwrite_mode, j->multi_module ? ", multi" : "",
-	      j->need_push ? "" : ", no push", j->need_confirm ? ", confirm" : "",
+static void describe(struct world *w, const struct sim_job *j)
+{
+	trace(w,
+	      "job %d: kind %d, package %d %s to %s%s, targets %d, %d a minute, overwrite %d%s%s%s, schedule %lld, finish "
+	      "%lld, retry %d %d, timeout %d",
+	      (int)(j - w->jobs), (int)j->kind, (int)(j->package - w->packages), j->package->src, j->package->dest,
+	      j->package->module ? " of mcu" : "", (int)j->targets, j->rates[0].rate, j->overwrite_mode,
+	      j->multi_module ? ", multi" : "", j->need_push ? "" : ", no push", j->need_confirm ? ", confirm" : "",
 	      (long long)(j->schedule_ms ? j->schedule_ms - clock_now() : 0) / 1000,
 	      (long long)(j->finish_ms ? j->finish_ms - clock_now() : 0) / 1000, j->retry_interval_min, j->retry_count,
 	      j->timeout_min);
+}
+
+/* May a package be upgraded to or verified as it stands (api §10.1)? */
+static bool status_fits(enum firmware_status s, enum job_kind kind)
+{
+	if (kind == JOB_VERIFY)
+		return s == FIRMWARE_UNVERIFIED || s == FIRMWARE_VERIFY_FAILED;
+	return s == FIRMWARE_NO_VERIFICATION || s == FIRMWARE_VERIFIED;
+}
+
+static void create_job(struct world *w, enum job_kind kind)
+{
+	static const char *const names[] = { [JOB_VERIFY] = "CreateOTAVerifyJob",
+					       [JOB_STATIC] = "CreateOTAStaticUpgradeJob",
+					       [JOB_DYNAMIC] = "CreateOTADynamicUpgradeJob" };
+	struct rng *r = &w->rng_ops;
+	struct sim_job *j = job_slot(w, kind);
+	enum firmware_status status;
+	struct request q;
+	enum err e;
+
+	request_init(&q, w, names[kind]);
+	j->package = &w->packages[rng_between(r, 0, (int64_t)w->n_packages - 1)];
+	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
+	param(&q, "ProductKey", SIM_PRODUCT);
+	param(&q, "Tag.1.Key", "job");
+	param_int(&q, "Tag.1.Value", j - w->jobs);
+	if (kind == JOB_STATIC) {
+		choose_targets(&q, j, r);
+		choose_times(&q, j, r);
+	} else if (kind == JOB_VERIFY) {
+		name_devices(&q, j, r, 300, 10);
+	} else {
+		j->targets = TARGETS_DYNAMIC;
+		j->dynamic_mode = rng_chance(r, 500) ? DYNAMIC_ALL : DYNAMIC_REPORTS;
+		choose_src(&q, j, r);
+		param_int(&q, "DynamicMode", j->dynamic_mode);
+	}
+	choose_tries(&q, j, r);
+	choose_modes(&q, j, r);
+	choose_rate(&q, j, r);
+	status = j->package->status;
+	e = call(&q);
+	if (e == OK && !status_fits(status, kind))
+		broken(w, "a job of kind %d is made for a package in status %d", (int)kind, (int)status);
 	if (e == OK)
 		ensure(id_parse(ID_JOB, q.target, &j->id, NULL));
-	else if (e != ERR_COMMIT_UNKNOWN)
-		w->n_jobs--;
 	model_created(w, j, e);
-	arena_free(&q.arena);
-	check_step(w);
+	if (j->id > 0)
+		describe(w, j);
+	else
+		w->n_jobs--;
+	request_free(&q);
 }
+
+/* ---- orders for jobs ---- */
 
 static struct sim_job *some_job(struct world *w)
 {
-	struct sim_job *j = w->n_jobs ? &w->jobs[rng_between(&w->rng_ops, 0, (int64_t)w->n_jobs - 1)] : NULL;
-
-	return j && j->id ? j : NULL;
+	return w->n_jobs ? &w->jobs[rng_between(&w->rng_ops, 0, (int64_t)w->n_jobs - 1)] : NULL;
 }
 
 static void cancel_job(struct world *w, const struct sim_job *j)
 {
 	static const char *const options[] = { "CancelScheduledTask", "CancelQueuedTask", "CancelNotifiedTask",
 					       "CancelInProgressTask", "CancelUnconfirmedTask" };
-	char id[ID_LEN + 1];
 	struct request q;
 
 	request_init(&q, w, "CancelOTATaskByJob");
-	id_format(ID_JOB, j->id, 0, id);
-	param(&q, "JobId", id);
+	param_id(&q, "JobId", ID_JOB, j->id, 0);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		if (rng_chance(&w->rng_ops, i == 0 ? 200 : 500))
 			param_bool(&q, options[i], rng_chance(&w->rng_ops, 800));
 	(void)call(&q);
-	arena_free(&q.arena);
-	check_step(w);
+	request_free(&q);
+}
+
+static void cancel_strategy(struct world *w, const struct sim_job *j)
+{
+	struct request q;
+
+	request_init(&q, w, "CancelOTAStrategyByJob");
+	param_id(&q, "JobId", ID_JOB, j->id, 0);
+	(void)call(&q);
+	request_free(&q);
+}
+
+static void change_rate(struct world *w, struct sim_job *j)
+{
+	int rate = PICK(&w->rng_ops, 0, 1, 2, 10, 60, 1000);
+	struct request q;
+	enum err e;
+
+	if (j->n_rates == RATES_MAX)
+		return;
+	request_init(&q, w, "UpdateOTAJob");
+	param_id(&q, "JobId", ID_JOB, j->id, 0);
+	param(&q, "UpgradeType", j->kind == JOB_DYNAMIC ? "DYNAMIC" : "STATIC");
+	param(&q, "TargetSelection", j->targets == TARGETS_GRAY	   ? "GRAY"
+				     : j->targets == TARGETS_NAMED ? "SPECIFIC"
+				     : j->targets == TARGETS_GROUP ? "GROUP"
+								   : "ALL");
+	param_int(&q, "MaximumPerMinute", rate);
+	param(&q, "Tags.1.Key", "job");
+	param_int(&q, "Tags.1.Value", j - w->jobs);
+	e = call(&q);
+	if (e == OK || (e == ERR_COMMIT_UNKNOWN &&
+			ask_database(w, arena_printf(&q.arena, "select count(*) from job_run where job_id = %lld and max_per_minute = %d",
+						   (long long)j->id, rate)) == 1)) {
+		set_rate(j, rate);
+		w->trouble_us = sim_now_us();
+		trace(w, "job %d: %d a minute", (int)(j - w->jobs), rate);
+	}
+	request_free(&q);
 }
 
 static enum err pause_in_txn(struct world *w, int64_t job_id, bool pause)
@@ -295,41 +304,111 @@ static void pause_job(struct world *w, struct sim_job *j, bool pause)
 	struct request q;
 	enum err e;
 
+	check_step(w);
 	request_init(&q, w, "pause");
 	w->actor = ACTOR_CALL;
+	w->in_call = true;
 	db_begin_work(w->db_call, &q.arena, &q.error);
 	e = pause_in_txn(w, j->id, pause);
 	if (e != OK)
 		db_rollback(w->db_call);
+	w->in_call = false;
 	w->actor = before;
-	trace(w, "job %lld %s: %s", (long long)(j - w->jobs), pause ? "pause" : "resume", err_info(e)->name);
+	w->trouble_us = sim_now_us();
+	trace(w, "job %d %s: %s", (int)(j - w->jobs), pause ? "pause" : "resume", err_info(e)->name);
 	wake(w);
-	arena_free(&q.arena);
+	request_free(&q);
 	check_step(w);
 }
 
-/* ---- devices ---- */
+/* ---- calls for single tasks ---- */
 
-/* Rows of `what` with this key: what became of a call whose answer was lost? */
-static int64_t count(struct world *w, const char *what, int64_t key)
+/* Up to n tasks that a call would take. */
+static void intend(struct world *w, enum event_why why, size_t n, bool (*fits)(const struct world *, const struct model_task *))
 {
-	enum actor before = w->actor;
-	struct rows *r;
-	struct arena a;
-	struct error e;
-	int64_t n;
+	struct intent *in = &w->intent;
 
-	w->actor = ACTOR_WATCH;
-	arena_init(&a);
-	error_init(&e, &a);
-	db_begin_work(w->db_watch, &a, &e);
-	if (db_script_rows(w->db_watch, arena_printf(&a, "select count(*) from %s %lld", what, (long long)key), &r) != OK)
-		broken(w, "%s", error_text(&e));
-	n = row_int(r, 0, 0);
-	arena_free(&a);
-	w->actor = before;
-	return n;
+	*in = (struct intent){ .why = why };
+	for (size_t i = 0; i < w->n_jobs; i++)
+		for (int k = 0; k < w->jobs[i].made && in->n < n; k++)
+			if (fits(w, w->jobs[i].tasks[k]) && rng_chance(&w->rng_ops, 300) &&
+			    (why == WHY_CONFIRM || in->n == 0 || in->tasks[0]->job == i))
+				in->tasks[in->n++] = w->jobs[i].tasks[k];
 }
+
+static bool waits(const struct world *w, const struct model_task *t)
+{
+	(void)w;
+	return t->state == TASK_CONFIRM;
+}
+
+static bool over(const struct world *w, const struct model_task *t)
+{
+	return (t->state == TASK_FAILED || t->state == TASK_CANCELED) && job_of(w, t)->kind != JOB_VERIFY;
+}
+
+static void call_for_tasks(struct world *w, const char *action)
+{
+	struct intent *in = &w->intent;
+	struct request q;
+	enum err e;
+
+	if (in->n == 0)
+		return;
+	request_init(&q, w, action);
+	if (in->why == WHY_REUPGRADE)
+		param_id(&q, "JobId", ID_JOB, job_of(w, in->tasks[0])->id, 0);
+	for (size_t i = 0; i < in->n; i++)
+		param_id(&q, arena_printf(&q.arena, "TaskId.%zu", i + 1), ID_TASK, job_of(w, in->tasks[i])->id,
+			 in->tasks[i]->seq);
+	e = call(&q);
+	if (e == OK && !in->done)
+		broken(w, "%s is answered, and nothing has happened", action);
+	in->n = 0;
+	request_free(&q);
+}
+
+static void confirm_tasks(struct world *w)
+{
+	intend(w, WHY_CONFIRM, 10, waits);
+	call_for_tasks(w, "ConfirmOTATask");
+}
+
+static void run_again(struct world *w)
+{
+	intend(w, WHY_REUPGRADE, (size_t)rng_between(&w->rng_ops, 1, 4), over);
+	call_for_tasks(w, "ReupgradeOTATask");
+}
+
+/* Of one device, in one job or in all of the package. */
+static void cancel_of_device(struct world *w, struct device *d)
+{
+	struct intent *in = &w->intent;
+	const struct sim_job *j = d->tasks ? job_of(w, d->tasks) : NULL;
+	bool of_job = rng_chance(&w->rng_ops, 500);
+	struct request q;
+	enum err e;
+
+	*in = (struct intent){ .why = WHY_CANCEL };
+	if (!j || !d->id)
+		return;
+	request_init(&q, w, "CancelOTATaskByDevice");
+	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
+	param(&q, "ProductKey", SIM_PRODUCT);
+	param(&q, "DeviceName.1", d->name);
+	if (of_job)
+		param_id(&q, "JobId", ID_JOB, j->id, 0);
+	in->of_device = d;
+	in->of_package = j->package;
+	in->of_job = of_job ? j : NULL;
+	e = call(&q);
+	if (e == OK && !in->done)
+		broken(w, "%s is answered, and nothing has happened", q.action);
+	in->of_device = NULL;
+	request_free(&q);
+}
+
+/* ---- devices ---- */
 
 static void delete_device(struct world *w, struct device *d)
 {
@@ -341,15 +420,18 @@ static void delete_device(struct world *w, struct device *d)
 	request_init(&q, w, "DeleteDevice");
 	param(&q, "ProductKey", SIM_PRODUCT);
 	param(&q, "DeviceName", d->name);
+	w->deleting = d;
 	e = call(&q);
-	if (e == OK || (e == ERR_COMMIT_UNKNOWN && count(w, "device where id =", d->id) == 0)) {
+	if (e == OK || (e == ERR_COMMIT_UNKNOWN &&
+			ask_database(w, arena_printf(&q.arena, "select count(*) from device where id = %lld", (long long)d->id)) == 0)) {
 		d->deleted = true;
 		d->id = 0;
 		d->gone = true;
 		d->plan++;
 		broker_disconnect_device(w, d);
 	}
-	arena_free(&q.arena);
+	w->deleting = NULL;
+	request_free(&q);
 	check_step(w);
 }
 
@@ -365,15 +447,36 @@ static void disable_device(struct world *w, struct device *d, bool disable)
 	param(&q, "ProductKey", SIM_PRODUCT);
 	param(&q, "DeviceName", d->name);
 	e = call(&q);
-	if (e == OK || (e == ERR_COMMIT_UNKNOWN && count(w, "device where disabled and id =", d->id) == disable)) {
+	if (e == OK || (e == ERR_COMMIT_UNKNOWN &&
+			ask_database(w, arena_printf(&q.arena, "select count(*) from device where disabled and id = %lld", (long long)d->id)) == disable)) {
 		d->disabled = disable;
 		if (disable)
 			broker_disconnect_device(w, d);
 		else
 			fleet_lost(w, d);
 	}
-	arena_free(&q.arena);
-	check_step(w);
+	request_free(&q);
+}
+
+static void register_device(struct world *w)
+{
+	struct device *d = NULL;
+	struct request q;
+
+	for (size_t i = 0; i < w->n_devices && !d; i++)
+		if (!w->devices[i].row)
+			d = &w->devices[i];
+	if (!d)
+		return;
+	request_init(&q, w, "RegisterDevice");
+	param(&q, "ProductKey", SIM_PRODUCT);
+	param(&q, "DeviceName", d->name);
+	d->created_ms = clock_now();
+	(void)call(&q);
+	d->row = d->id = ask_database(w, arena_printf(&q.arena, "select coalesce(max(id), 0) from device where name = '%s'", d->name));
+	if (d->id)
+		fleet_lost(w, d);
+	request_free(&q);
 }
 
 /* ---- what they do when ---- */
@@ -382,7 +485,9 @@ static void resume(struct world *w, int64_t job, int64_t b, const char *text)
 {
 	(void)b;
 	(void)text;
-	if (!w->calm && !w->database_down)
+	if (w->in_call)
+		agenda_in(w, US_PER_SECOND, resume, job, 0, NULL);
+	else if (!w->calm && !w->database_down)
 		pause_job(w, &w->jobs[job], false);
 }
 
@@ -390,93 +495,114 @@ static void enable(struct world *w, int64_t device, int64_t b, const char *text)
 {
 	(void)b;
 	(void)text;
-	if (!w->calm && !w->database_down)
+	if (w->in_call)
+		agenda_in(w, US_PER_SECOND, enable, device, 0, NULL);
+	else if (!w->calm && !w->database_down)
 		disable_device(w, &w->devices[device], false);
+}
+
+static void do_pause(struct world *w, struct sim_job *j)
+{
+	pause_job(w, j, true);
+	agenda_in(w, rng_skewed(&w->rng_ops, 1200) * US_PER_SECOND, resume, j - w->jobs, 0, NULL);
+}
+
+static void do_disable(struct world *w, struct device *d)
+{
+	disable_device(w, d, true);
+	agenda_in(w, rng_skewed(&w->rng_ops, 1200) * US_PER_SECOND, enable, d->index, 0, NULL);
+}
+
+static void do_create(struct world *w)
+{
+	if (w->n_jobs < w->cap_jobs)
+		create_job(w, (enum job_kind)PICK(&w->rng_ops, JOB_STATIC, JOB_STATIC, JOB_STATIC, JOB_STATIC, JOB_DYNAMIC,
+						  JOB_VERIFY));
 }
 
 static void act_once(struct world *w)
 {
 	struct rng *r = &w->rng_ops;
-	int64_t what = rng_between(r, 0, 99), device = rng_between(r, 0, (int64_t)w->n_devices - 1);
+	int64_t what = rng_between(r, 0, 99);
+	struct device *d = &w->devices[rng_between(r, 0, (int64_t)w->n_devices - 1)];
 	struct sim_job *j = some_job(w);
 
-	if (what < 50) {
-		if (w->n_jobs < (size_t)w->p.jobs)
-			create_job(w);
-	} else if (what < 75) {
-		if (j)
-			cancel_job(w, j);
-	} else if (what < 85) {
-		if (j) {
-			pause_job(w, j, true);
-			agenda_in(w, rng_skewed(r, 1200) * US_PER_SECOND, resume, j - w->jobs, 0, NULL);
-		}
-	} else if (what < 87) {
-		delete_device(w, &w->devices[device]);
-	} else if (what < 92) {
-		disable_device(w, &w->devices[device], true);
-		agenda_in(w, rng_skewed(r, 1200) * US_PER_SECOND, enable, device, 0, NULL);
-	}
+	if (what < 42 || !j)
+		do_create(w);
+	else if (what < 54)
+		cancel_job(w, j);
+	else if (what < 62)
+		do_pause(w, j);
+	else if (what < 72)
+		change_rate(w, j);
+	else if (what < 80)
+		confirm_tasks(w);
+	else if (what < 87)
+		run_again(w);
+	else if (what < 91)
+		cancel_of_device(w, d);
+	else if (what < 93)
+		cancel_strategy(w, j);
+	else if (what < 95)
+		do_disable(w, d);
+	else if (what < 97)
+		register_device(w);
+	else
+		delete_device(w, d);
 }
 
 static void act(struct world *w, int64_t a, int64_t b, const char *text)
 {
-	int64_t gap = w->p.chaos_minutes * 60 / (2 * w->p.jobs);
+	int64_t gap = w->p.chaos_minutes * 60 / (3 * w->p.jobs);
 
 	(void)a;
 	(void)b;
 	(void)text;
 	if (w->calm)
 		return;
-	if (!w->database_down)
+	if (!w->database_down && !w->in_call)
 		act_once(w);
 	agenda_in(w, rng_between(&w->rng_ops, 1, 2 * gap) * US_PER_SECOND, act, 0, 0, NULL);
 }
 
+/* No more devices for the dynamic jobs, and nothing waits for an operator any longer. */
 void operator_calm(struct world *w)
 {
 	for (size_t i = 0; i < w->n_devices; i++)
-		if (w->devices[i].disabled) {
-			struct device *d = &w->devices[i];
-			struct request q;
-
-			request_init(&q, w, "EnableThing");
-			param(&q, "ProductKey", SIM_PRODUCT);
-			param(&q, "DeviceName", d->name);
-			if (d->id && call(&q) != OK)
-				broken(w, "EnableThing of %s fails", d->name);
-			d->disabled = false;
-			arena_free(&q.arena);
-		}
+		disable_device(w, &w->devices[i], false);
 	for (size_t i = 0; i < w->n_jobs; i++) {
 		struct sim_job *j = &w->jobs[i];
-		char id[ID_LEN + 1];
 		struct request q;
 
-		if (!j->id || job_status_ended(j->status))
+		if (j->kind == JOB_DYNAMIC && !j->strategy_ended)
+			cancel_strategy(w, j);
+		check_step(w);
+		if (job_status_ended(j->status))
 			continue;
 		pause_job(w, j, false);
 		request_init(&q, w, "CancelOTATaskByJob");
-		id_format(ID_JOB, j->id, 0, id);
-		param(&q, "JobId", id);
+		param_id(&q, "JobId", ID_JOB, j->id, 0);
 		param_bool(&q, "CancelUnconfirmedTask", true);
 		if (call(&q) != OK)
 			broken(w, "cancelling what is unconfirmed fails: %s", error_text(&q.error));
-		arena_free(&q.arena);
+		request_free(&q);
 	}
 	check_step(w);
 }
 
 /* ---- the beginning ---- */
 
-/* module, source (NULL: a full package), destination */
+/* module, source (NULL: a full package), destination, status */
 static const struct {
 	int module;
 	const char *src, *dest;
+	enum firmware_status status;
 } packages[] = {
-	{ 0, NULL, "2.0.0" },	 { 0, NULL, "3.0.0" },	  { 1, NULL, "2.0.0" }, { 0, "1.0.0", "2.0.0" },
-	{ 0, "2.0.0", "3.0.0" }, { 1, "1.0.0", "2.0.0" }, { 0, NULL, "4.0.0" }, { 1, NULL, "3.0.0" },
-	{ 0, "1.0.0", "3.0.0" }, { 0, "3.0.0", "4.0.0" },
+	{ 0, NULL, "2.0.0", FIRMWARE_NO_VERIFICATION },	   { 0, NULL, "3.0.0", FIRMWARE_NO_VERIFICATION },
+	{ 1, NULL, "2.0.0", FIRMWARE_NO_VERIFICATION },	   { 0, "1.0.0", "2.0.0", FIRMWARE_NO_VERIFICATION },
+	{ 0, "2.0.0", "3.0.0", FIRMWARE_UNVERIFIED },	   { 1, "1.0.0", "2.0.0", FIRMWARE_NO_VERIFICATION },
+	{ 0, NULL, "4.0.0", FIRMWARE_UNVERIFIED },	   { 1, NULL, "3.0.0", FIRMWARE_UNVERIFIED },
+	{ 0, "1.0.0", "3.0.0", FIRMWARE_NO_VERIFICATION }, { 0, "3.0.0", "4.0.0", FIRMWARE_NO_VERIFICATION },
 };
 
 static void make_package(struct world *w, struct arena *a, struct error *e, size_t i)
@@ -485,49 +611,78 @@ static void make_package(struct world *w, struct arena *a, struct error *e, size
 	struct firmware_file file = { .object_key = "x", .name = "", .size = 1000, .md5 = "d41d8cd98f00b204e9800998ecf8427e",
 				      .sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" };
 	struct firmware f = { .account_id = w->account_id, .product_id = w->product_id, .description = "", .udi = "",
-			      .status = FIRMWARE_NO_VERIFICATION, .created_ms = SIM_EPOCH_MS, .modified_ms = SIM_EPOCH_MS,
-			      .n_files = 1, .files = &file };
+			      .created_ms = SIM_EPOCH_MS, .modified_ms = SIM_EPOCH_MS, .n_files = 1, .files = &file };
 
 	p->module = packages[i].module;
 	p->differential = packages[i].src != NULL;
 	p->src = p->differential ? packages[i].src : "";
 	p->dest = packages[i].dest;
+	p->status = packages[i].status;
 	f.name = arena_printf(a, "package %zu", i);
 	f.module = sim_modules[p->module];
 	f.differential = p->differential;
 	f.src_version = p->src;
 	f.dest_version = p->dest;
+	f.status = p->status;
 	if (store_firmware_create(w->db_call, &f) != OK)
 		broken(w, "package: %s", error_text(e));
 	p->id = f.id;
 }
 
+/* The last few of them are registered later. */
 static enum err register_devices(struct world *w, struct arena *a)
 {
-	struct device_import *in = ARENA_ARRAY(a, w->n_devices, struct device_import);
-	const char **names = ARENA_ARRAY(a, w->n_devices, const char *);
+	size_t n = (size_t)w->p.devices;
+	struct device_import *in = ARENA_ARRAY(a, n, struct device_import);
+	const char **names = ARENA_ARRAY(a, n, const char *);
 	const struct job_device *found;
 	int64_t added;
 
 	for (size_t i = 0; i < w->n_devices; i++) {
 		struct device *d = &w->devices[i];
 
-		*d = (struct device){ .index = (int)i, .rng = rng_of(w->seed, 100 + i) };
-		d->name = names[i] = arena_printf(&w->arena, "d%05zu", i);
+		*d = (struct device){ .index = (int)i, .rng = rng_of(w->seed, 100 + i), .created_ms = SIM_EPOCH_MS };
+		d->name = arena_printf(&w->arena, "d%05zu", i);
+		d->in_group = i < n && rng_chance(&d->rng, 500);
 		for (int m = 0; m < MODULES_MAX; m++)
 			d->version[m] = rng_chance(&d->rng, 800) ? "1.0.0" : "2.0.0";
+		if (i >= n)
+			continue;
+		names[i] = d->name;
 		in[i] = (struct device_import){ .name = d->name, .secret = "0123456789abcdef" };
 		in[i].version = rng_chance(&d->rng, 600) ? d->version[0] : NULL;
 	}
-	TRY(store_devices_add(w->db_call, &w->master, w->product_id, SIM_PRODUCT, in, w->n_devices, 0, SIM_EPOCH_MS,
-			      &added));
-	TRY(store_job_devices(w->db_call, w->product_id, "default", names, w->n_devices, &found));
-	for (size_t i = 0; i < w->n_devices; i++) { /* both in the order of ids, which is that of names */
+	TRY(store_devices_add(w->db_call, &w->master, w->product_id, SIM_PRODUCT, in, n, 0, SIM_EPOCH_MS, &added));
+	TRY(store_job_devices(w->db_call, w->product_id, "default", names, n, &found));
+	for (size_t i = 0; i < n; i++) { /* both in the order of ids, which is that of names */
 		w->devices[i].id = w->devices[i].row = found[i].id;
 		if (in[i].version)
 			model_imported(w, &w->devices[i], in[i].version);
 	}
 	return OK;
+}
+
+static void make_group(struct world *w)
+{
+	struct request q;
+	int n = 0;
+
+	request_init(&q, w, "CreateDeviceGroup");
+	param(&q, "GroupName", "group1");
+	if (call(&q) != OK)
+		broken(w, "group: %s", error_text(&q.error));
+	w->group_id = arena_strdup(&w->arena, q.target);
+	request_free(&q);
+	request_init(&q, w, "BatchAddDeviceGroupRelations");
+	param(&q, "GroupId", w->group_id);
+	for (size_t i = 0; i < w->n_devices && n < 30; i++)
+		if (w->devices[i].in_group) {
+			param(&q, arena_printf(&q.arena, "Device.%d.ProductKey", ++n), SIM_PRODUCT);
+			param(&q, arena_printf(&q.arena, "Device.%d.DeviceName", n), w->devices[i].name);
+		}
+	if (n > 0 && call(&q) != OK)
+		broken(w, "group: %s", error_text(&q.error));
+	request_free(&q);
 }
 
 void operator_start(struct world *w)
@@ -537,9 +692,11 @@ void operator_start(struct world *w)
 
 	arena_init(&a);
 	error_init(&e, &a);
-	w->n_devices = (size_t)w->p.devices;
+	w->n_devices = (size_t)w->p.devices + (w->p.devices <= 100 ? 2 : 0);
 	w->devices = ARENA_ARRAY(&w->arena, w->n_devices, struct device);
 	w->packages = ARENA_ARRAY(&w->arena, ARRAY_LEN(packages), struct package);
+	w->cap_jobs = (size_t)w->p.jobs;
+	w->jobs = ARENA_ARRAY(&w->arena, w->cap_jobs, struct sim_job);
 	db_begin_work(w->db_call, &a, &e);
 	if (db_begin(w->db_call, DB_READ_WRITE) != OK)
 		broken(w, "%s", error_text(&e));
@@ -549,5 +706,8 @@ void operator_start(struct world *w)
 	if (register_devices(w, &a) != OK || db_commit(w->db_call) != OK)
 		broken(w, "%s", error_text(&e));
 	arena_free(&a);
+	w->calm = true; /* no faults yet */
+	make_group(w);
+	w->calm = false;
 	agenda_in(w, 5 * US_PER_SECOND, act, 0, 0, NULL);
 }

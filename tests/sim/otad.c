@@ -63,6 +63,7 @@ void otad_start(struct world *w)
 	o->up = true;
 	o->next_turn_us = sim_now_us();
 	o->maker_due_us = sim_now_us() + 100 * US_PER_MS;
+	w->trouble_us = sim_now_us();
 	world_busy(w);
 	trace(w, "otad starts");
 }

@@ -2,6 +2,8 @@
 /* The life of one task (model.h). Written from rules §5 and api §10.4 to 10.12, not from engine/task.c. */
 #include "tests/sim/model.h"
 
+#include "engine/base/clock.h"
+
 #include <string.h>
 
 #define MINUTE 60000
@@ -57,10 +59,11 @@ static void fails(struct world *w, struct model_task *t, const char *text, bool 
 	must_be_logged(w, t, WHY_RETRY, t->state, at);
 }
 
-/* Reports between a failure and the push of its retry belong to the try that has failed. */
+/* Reports between a failure and the push of its retry belong to the try that has failed; those from before the task
+ * was run again to its former life. */
 static bool of_the_failed_try(const struct model_task *t, utc_ms at)
 {
-	return t->retry_at != 0 || (t->retries > 0 && at < t->pushed_at);
+	return t->retry_at != 0 || at < t->failed_at || (t->retries > 0 && at < t->pushed_at);
 }
 
 void rule_version(struct world *w, struct model_task *t, const char *version, utc_ms at)
@@ -109,9 +112,19 @@ void rule_step(struct world *w, struct model_task *t, int step, const char *text
 		t->deadline = at + j->timeout_min * MINUTE;
 	t->state = TASK_IN_PROGRESS;
 	t->progress = step;
+	t->ready_ms = i64_max(t->ready_ms, rule_again_at(t)); /* it works: no hurry to push it once more */
 	t->again = 0;
 	if (from != TASK_IN_PROGRESS)
 		must_be_logged(w, t, WHY_PROGRESS, from, at);
+}
+
+utc_ms rule_again_at(const struct model_task *t)
+{
+	int64_t pause = MINUTE;
+
+	for (int i = 1; i < t->again && pause < 30 * MINUTE; i++)
+		pause *= 2;
+	return t->again == 0 ? 0 : t->pushed_at + i64_min(pause, 30 * MINUTE);
 }
 
 void rule_push(struct world *w, struct model_task *t, utc_ms at, int64_t conn, bool pull)
@@ -146,6 +159,32 @@ void rule_unpush(struct world *w, struct model_task *t, utc_ms at)
 	if (t->state == TASK_NOTIFIED && t->pushes == 0)
 		t->state = TASK_QUEUED;
 	must_be_logged(w, t, WHY_UNPUSHED, from, at);
+}
+
+void rule_confirm(struct world *w, struct model_task *t, utc_ms at)
+{
+	enum task_state from = t->state;
+
+	t->state = TASK_QUEUED;
+	t->ready_ms = clock_now();
+	must_be_logged(w, t, WHY_CONFIRM, from, at);
+}
+
+void rule_again(struct world *w, struct model_task *t, const char *version, utc_ms at)
+{
+	enum task_state from = t->state;
+
+	t->state = job_of(w, t)->need_confirm ? TASK_CONFIRM : TASK_QUEUED;
+	t->desc = "";
+	t->src = version;
+	t->progress = t->retries = t->pushes = t->again = 0;
+	t->pushed_at = t->before_at = t->before_retry_at = 0;
+	t->pushed_conn = 0;
+	t->failed_at = at;
+	t->failed = NULL;
+	t->ended_us = 0;
+	t->ready_ms = clock_now();
+	must_be_logged(w, t, WHY_REUPGRADE, from, -1);
 }
 
 static void verdict(struct world *w, struct model_task *t)

@@ -83,6 +83,7 @@ struct package {
 	int module;
 	bool differential;
 	const char *src, *dest;
+	enum firmware_status status; /* by the rules */
 };
 
 struct device {
@@ -96,7 +97,11 @@ struct device {
 	int64_t plan;	  /* number of what it is doing; older plans stop */
 	bool gone;	  /* it never comes back */
 	bool disabled, deleted;
+	utc_ms created_ms;
 	int64_t pushed;	  /* messages that reached it */
+	bool in_group;
+	utc_ms reported_ms[MODULES_MAX]; /* last report of a version that was applied */
+	struct model_task *tasks;	 /* newest first */
 };
 
 /* ---- the broker ---- */
@@ -150,31 +155,66 @@ struct fault {
 
 /* ---- jobs, as the operators know them ---- */
 
-enum targets { TARGETS_ALL, TARGETS_GRAY, TARGETS_NAMED };
+enum targets { TARGETS_ALL, TARGETS_GRAY, TARGETS_NAMED, TARGETS_GROUP, TARGETS_DYNAMIC };
+
+/* A row of job_order. */
+struct order_seen {
+	struct sim_job *j;
+	int64_t no, mask;
+	const char *reason;
+	enum event_why why;
+	utc_ms at;
+};
+
+#define RATES_MAX 32
 struct sim_job {
 	int64_t id; /* 0: not known yet whether it was created */
-	const struct package *package;
+	enum job_kind kind;
+	struct package *package;
 	enum targets targets;
-	bool *named;	 /* by device */
-	const char *src; /* NULL: of any version */
+	bool *named;	    /* by device */
+	const char *src[2]; /* none: of any version */
+	int n_src;
 	int64_t gray_milli;
+	int dynamic_mode;
 	bool need_push, need_confirm, multi_module;
 	int overwrite_mode;
 	int retry_interval_min, retry_count, timeout_min; /* -1, 0, 0: none */
 	utc_ms created_ms, schedule_ms, finish_ms;
-	int rate; /* MaximumPerMinute */
+	/* MaximumPerMinute as it was set, and when that was answered; the highest of them */
+	struct {
+		int64_t at_us;
+		int rate;
+	} rates[RATES_MAX];
+	size_t n_rates;
+	int most;
 
 	/* as the database says (check.c) */
 	enum job_status status;
 	bool paused, chosen, finished; /* finished: its finish time was carried out */
+	bool strategy_ended, reopened;
+	utc_ms running_ms; /* since when it is IN_PROGRESS */
 	int made;
-	int64_t orders, mask_seen; /* states that some order covers: tasks made later are made CANCELED */
-	struct model_task **tasks;  /* by seq - 1 */
-	size_t *expected;	    /* devices that were to be chosen, in the order of their seq */
+	struct order_seen order[16];
+	size_t n_orders;
+	struct model_task **tasks; /* by seq - 1 */
+	size_t cap_tasks;
+	size_t *expected; /* devices that were to be chosen, in the order of their seq */
 	size_t n_expected;
 	int64_t silent_from_us; /* nothing is handed over later than 1 s after this; INT64_MAX: it may be */
-	int64_t *pushed_us; /* when its pushes entered the broker */
+	int64_t *pushed_us;	/* when its pushes entered the broker */
 	size_t n_pushed, cap_pushed;
+};
+
+/* What the call under way is about, for the model. */
+struct intent {
+	enum event_why why; /* WHY_CONFIRM, WHY_REUPGRADE, WHY_CANCEL */
+	struct model_task *tasks[16];
+	size_t n;
+	const struct device *of_device; /* instead: all that it has in jobs of this package, or in this job */
+	const struct package *of_package;
+	const struct sim_job *of_job;
+	bool done; /* the log shows it */
 };
 
 /* ---- the world ---- */
@@ -218,13 +258,17 @@ struct world {
 	struct otad otad;
 	struct fault fault;
 	enum actor actor;
-	bool in_turn;
+	bool in_turn, in_call;
 	enum actor dirty; /* who committed something since the last look */
 	bool calm; /* the chaos is over: no faults, devices obey */
 	bool database_down;
 	int64_t busy_until_us;
+	int64_t trouble_us; /* when something last went wrong, or was changed, that delays pushes */
 	utc_ms punctual_ms; /* the last turn did all that was due at this time; 0: it did not */
 	struct model *model;
+	struct intent intent;
+	const char *group_id; /* a static group */
+	const struct device *deleting;
 
 	int64_t steps, faults[FAULT_KINDS], crashes, cuts, restarts, database_crashes, turns, pushes, reports, calls;
 };
@@ -242,6 +286,8 @@ void world_free(struct world *w);
 void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w));
 /* What other threads and processes do while a call of otad waits, up to a time. */
 void world_meanwhile(struct world *w, int64_t until_us);
+/* The same for a wait outside otad's own steps: its turns and the maker's rounds go on too. */
+void world_others(struct world *w, int64_t until_us);
 /* Something happened that concerns otad. */
 void world_busy(struct world *w);
 struct db *world_connection(struct world *w, const char *name);
@@ -264,6 +310,7 @@ bool faults_at_broker(struct world *w);
 /* It waits for room in the window: it may be slow here, but not between looking at the time and sending. */
 void faults_waiting(struct world *w);
 void faults_world(struct world *w); /* whose calls the hooks see */
+struct world *faults_the_world(void);
 /* Cuts, freezes, crashes and restarts from now on, until it is calm. */
 void faults_start(struct world *w);
 
@@ -299,7 +346,7 @@ void check_step(struct world *w);
 void check_late(struct world *w, utc_ms at);
 /* A push is handed to the broker; a push enters it. */
 void check_handed(struct world *w, struct sim_job *j, struct device *d);
-void check_entered(struct world *w, struct sim_job *j);
+void check_entered(struct world *w, struct sim_job *j, int64_t handed_us);
 /* At the end: every task has ended, and nothing is left over. */
 bool check_all_ended(struct world *w);
 void check_end(struct world *w);

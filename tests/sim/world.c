@@ -127,6 +127,14 @@ void world_meanwhile(struct world *w, int64_t until_us)
 	sim_clock_set(until_us);
 }
 
+void world_others(struct world *w, int64_t until_us)
+{
+	if (w->in_turn)
+		world_meanwhile(w, until_us);
+	else
+		world_run(w, until_us, NULL);
+}
+
 /* When otad is to turn next, if nothing happens before. */
 static int64_t next_turn_us(struct world *w)
 {
@@ -253,7 +261,6 @@ void world_free(struct world *w)
 	cluster_drop(w->database);
 	for (size_t i = 0; i < w->n_jobs; i++)
 		free(w->jobs[i].pushed_us);
-	free(w->jobs);
 	free(w->broker.queue);
 	free(w->agenda.items);
 	arena_free(&w->arena);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See call.h. */
+#include "tests/sim/call.h"
+
+#include "dispatcher/tick.h"
+#include "engine/base/clock.h"
+#include "engine/ids.h"
+
+#include <poll.h>
+#include <string.h>
+
+void request_init(struct request *q, struct world *w, const char *action)
+{
+	*q = (struct request){ .w = w, .action = action };
+	arena_init(&q->arena);
+	error_init(&q->error, &q->arena);
+}
+
+void request_free(struct request *q)
+{
+	arena_free(&q->arena);
+}
+
+void param(struct request *q, const char *name, const char *value)
+{
+	ensure(q->n < PARAMS_MAX);
+	q->p[q->n++] = (struct param){ name, value };
+}
+
+void param_int(struct request *q, const char *name, int64_t value)
+{
+	param(q, name, arena_printf(&q->arena, "%lld", (long long)value));
+}
+
+void param_bool(struct request *q, const char *name, bool value)
+{
+	param(q, name, value ? "true" : "false");
+}
+
+void param_id(struct request *q, const char *name, int kind, int64_t a, int64_t b)
+{
+	char id[ID_LEN + 1];
+
+	id_format((enum id_kind)kind, a, b, id);
+	param(q, name, arena_strdup(&q->arena, id));
+}
+
+void wake(void *ctx)
+{
+	struct world *w = ctx;
+
+	if (w->otad.up && !w->otad.dead)
+		engine_wake(w->otad.engine);
+	w->otad.next_turn_us = w->otad.maker_due_us = sim_now_us();
+	world_busy(w);
+}
+
+static enum err run_handler(struct request *q, struct call *c)
+{
+	void *in = arena_alloc(&q->arena, c->action->in_size + 1), *out;
+	enum err e;
+
+	if (c->action->in)
+		TRY(fields_decode(c->action->in, q->p, q->n, in, &q->error));
+	out = arena_alloc(&q->arena, c->action->out_size + 1);
+	TRY(db_begin(c->db, DB_READ_WRITE));
+	e = c->action->run(c, in, out);
+	if (e != OK) {
+		db_rollback(c->db);
+		return e;
+	}
+	q->target = c->audit_target;
+	return db_commit(c->db);
+}
+
+/* Orders are answered when no push is on its way any more: the call waits, and the world goes on. */
+static void await_answer(struct request *q, struct call *c)
+{
+	static const char *const orders[] = { "CancelOTATaskByJob", "CancelOTATaskByDevice", "UpdateOTAJob" };
+
+	check_step(q->w);
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++)
+		if (c->after_commit && strcmp(q->action, orders[i]) == 0) {
+			error_clear(&q->error);
+			db_begin_work(c->db, &q->arena, &q->error);
+			(void)c->after_commit(c, c->after_commit_arg);
+		}
+}
+
+enum err call(struct request *q)
+{
+	struct world *w = q->w;
+	struct api_env env = { .store = w->store, .master = &w->master, .wake_engine = wake, .wake_maker = wake,
+			       .wake_credentials = wake, .wake_registrar = wake, .wake_ctx = w };
+	struct call c = { .arena = &q->arena,
+			  .db = w->db_call,
+			  .now = clock_now(),
+			  .error = &q->error,
+			  .env = &env,
+			  .config = &w->config,
+			  .limits = limits_of(&w->config),
+			  .action = action_find(q->action),
+			  .request_id = "00000000-0000-0000-0000-000000000000",
+			  .account_id = w->account_id,
+			  .instance_id = w->instance_id,
+			  .key_id = "sim",
+			  .role = ROLE_ADMIN };
+	enum actor before = w->actor;
+	enum err e = OK;
+
+	ensure(c.action != NULL);
+	check_step(w);
+	w->calls++;
+	if (!w->in_turn)
+		faults_plan(w, ACTOR_CALL);
+	w->actor = ACTOR_CALL;
+	w->in_call = true;
+	for (int run = 0; run < 2; run++) { /* once more on a new connection, as the workers of the API do */
+		error_clear(&q->error);
+		db_begin_work(c.db, &q->arena, &q->error);
+		e = run_handler(q, &c);
+		if (e != ERR_DB_CONNECTION || w->otad.dead)
+			break;
+	}
+	if (!w->in_turn)
+		w->fault.kind = FAULT_NONE;
+	trace(w, "%s: %s", q->action, e == OK ? "OK" : err_info(q->error.err)->name);
+	wake(w);
+	if (e == OK)
+		await_answer(q, &c);
+	w->in_call = false;
+	w->actor = before;
+	if (w->otad.up && w->otad.dead && !w->in_turn)
+		otad_bury(w);
+	check_step(w);
+	return e;
+}
+
+int64_t ask_database(struct world *w, const char *sql)
+{
+	enum actor before = w->actor;
+	struct rows *r;
+	struct arena a;
+	struct error e;
+	int64_t n;
+
+	w->actor = ACTOR_WATCH;
+	arena_init(&a);
+	error_init(&e, &a);
+	db_begin_work(w->db_watch, &a, &e);
+	if (db_script_rows(w->db_watch, sql, &r) != OK)
+		broken(w, "%s", error_text(&e));
+	n = row_int(r, 0, 0);
+	arena_free(&a);
+	w->actor = before;
+	return n;
+}
+
+/* ---- waiting ---- */
+
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+
+/* A wait for time only passes simulated time, in which others do their work. */
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct world *w = faults_the_world();
+
+	if (n > 0 || !w)
+		return __real_poll(fds, n, timeout_ms);
+	world_others(w, sim_now_us() + timeout_ms * US_PER_MS);
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the database says, in one look. */
+#include "tests/sim/model_priv.h"
+
+struct rows *query(struct world *w, const char *sql)
+{
+	struct rows *r = NULL;
+
+	if (db_script_rows(w->db_watch, sql, &r) != OK)
+		broken(w, "looking: %s", error_text(db_error(w->db_watch)));
+	return r;
+}
+
+static void see_jobs(struct world *w, struct arena *a, struct seen *s)
+{
+	struct rows *r = query(w, "select r.job_id, r.order_no, r.status, r.paused, r.making, r.chosen, r.made_seq,"
+				  " n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled,"
+				  " j.tag_values[1], r.strategy_ended from job_run r join job j on j.id = r.job_id order by r.job_id");
+
+	s->n_jobs = (size_t)rows_count(r);
+	s->jobs = ARENA_ARRAY(a, s->n_jobs + 1, struct job_seen);
+	for (size_t i = 0; i < s->n_jobs; i++) {
+		struct job_seen *j = &s->jobs[i];
+
+		*j = (struct job_seen){ .id = row_int(r, (int)i, 0),
+					.orders = row_int(r, (int)i, 1),
+					.status = (enum job_status)row_int(r, (int)i, 2),
+					.paused = row_bool(r, (int)i, 3),
+					.making = (int)row_int(r, (int)i, 4),
+					.chosen = (int)row_int(r, (int)i, 5),
+					.made = (int)row_int(r, (int)i, 6),
+					.j = &w->jobs[row_int(r, (int)i, 14)],
+					.strategy_ended = row_bool(r, (int)i, 15) };
+		for (int k = TASK_CONFIRM; k <= TASK_CANCELED; k++)
+			j->count[k] = row_int(r, (int)i, 6 + k);
+		if (j->j->id == 0)
+			j->j->id = j->id; /* so its creation was committed */
+		if (j->j->id != j->id)
+			broken(w, "job %lld is not the one with its tag", (long long)j->id);
+	}
+}
+
+static void see_tasks(struct world *w, struct arena *a, struct seen *s)
+{
+	struct rows *r = query(w, "select t.job_id, t.seq, t.device_id, n.state, t.state, t.progress, t.retries, t.push_conn,"
+				  " t.pushes, t.timeout_ms, t.retry_ms, t.verdict_ms, n.task_desc, t.src_version,"
+				  " t.pending_version, a.module"
+				  " from task t join task_now n on n.job_id = t.job_id and n.seq = t.seq"
+				  " left join active_task a on a.job_id = t.job_id and a.seq = t.seq order by 1, 2");
+
+	s->n_tasks = (size_t)rows_count(r);
+	s->tasks = ARENA_ARRAY(a, s->n_tasks + 1, struct task_seen);
+	for (int i = 0; i < (int)s->n_tasks; i++)
+		s->tasks[i] = (struct task_seen){ .job_id = row_int(r, i, 0),
+						  .seq = (int32_t)row_int(r, i, 1),
+						  .device_id = row_int(r, i, 2),
+						  .state = (enum task_state)row_int(r, i, 3),
+						  .row_state = (enum task_state)row_int(r, i, 4),
+						  .progress = (int)row_int(r, i, 5),
+						  .retries = (int)row_int(r, i, 6),
+						  .push_conn = row_int(r, i, 7),
+						  .pushes = row_int(r, i, 8),
+						  .timeout_ms = row_int(r, i, 9),
+						  .retry_ms = row_int(r, i, 10),
+						  .verdict_ms = row_int(r, i, 11),
+						  .desc = row_text(r, i, 12),
+						  .src = row_text(r, i, 13),
+						  .pending = row_text(r, i, 14),
+						  .held = row_text(r, i, 15) };
+}
+
+static void see_log(struct world *w, struct arena *a, struct seen *s)
+{
+	struct rows *r = query(w, arena_printf(a, "select no, job_id, seq, to_seq, from_state, to_state, why, at_ms, detail"
+						  " from task_event where no > %lld order by no",
+					       (long long)w->model->last_no));
+
+	s->n_log = (size_t)rows_count(r);
+	s->log = ARENA_ARRAY(a, s->n_log + 1, struct logged);
+	for (int i = 0; i < (int)s->n_log; i++) {
+		s->log[i] = (struct logged){ .no = row_int(r, i, 0),
+					     .job_id = row_int(r, i, 1),
+					     .seq = (int32_t)row_int(r, i, 2),
+					     .to_seq = (int32_t)row_int(r, i, 3),
+					     .from = (enum task_state)row_int(r, i, 4),
+					     .to = (enum task_state)row_int(r, i, 5),
+					     .why = (enum event_why)row_int(r, i, 6),
+					     .at = row_int(r, i, 7),
+					     .detail = row_text(r, i, 8) };
+		w->model->last_no = s->log[i].no;
+	}
+}
+
+static void see_orders(struct world *w, struct arena *a, struct seen *s)
+{
+	struct rows *r = query(w, "select job_id, no, state_mask, reason, why, at_ms from job_order order by job_id, no");
+
+	s->orders = ARENA_ARRAY(a, (size_t)rows_count(r) + 1, struct order_seen);
+	for (int i = 0; i < rows_count(r); i++) {
+		struct order_seen o = { .j = world_job(w, row_int(r, i, 0)),
+					.no = row_int(r, i, 1),
+					.mask = row_int(r, i, 2),
+					.reason = arena_strdup(&w->arena, row_text(r, i, 3)),
+					.why = (enum event_why)row_int(r, i, 4),
+					.at = row_int(r, i, 5) };
+
+		if (o.no > (int64_t)o.j->n_orders)
+			s->orders[s->n_orders++] = o;
+	}
+}
+
+void see(struct world *w, struct arena *a, struct seen *s)
+{
+	struct rows *r;
+
+	*s = (struct seen){ .position = w->model->position };
+	r = query(w, "select coalesce(max(position), 0) from journal_position");
+	s->position = (uint64_t)row_int(r, 0, 0);
+	see_jobs(w, a, s);
+	see_tasks(w, a, s);
+	see_log(w, a, s);
+	see_orders(w, a, s);
+}
+
