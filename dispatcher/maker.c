@@ -12,6 +12,7 @@
 
 #define POLL_MS 200 /* jobs made by other replicas are found so */
 #define CHOOSE_DEADLINE_MS 600000
+#define JOIN_ROWS 1000 /* they cost more to look at than the rows of a chunk */
 
 struct maker {
 	struct maker_options opt;
@@ -112,6 +113,7 @@ static bool sweep(struct maker *m)
 /* Gives tasks to devices that have come to match a dynamic job: one transaction for each product. */
 static bool join_devices(struct maker *m)
 {
+	int32_t rows = (int32_t)i64_min(m->opt.chunk_rows, JOIN_ROWS);
 	int64_t product = 0, made;
 	bool did = false, progress;
 	enum err e;
@@ -122,7 +124,7 @@ static bool join_devices(struct maker *m)
 		progress = false;
 		e = store_strategy_product(m->db, product, &product);
 		if (e == OK)
-			e = store_strategy_join(m->db, product, m->opt.chunk_rows, clock_now(), &progress, &made);
+			e = store_strategy_join(m->db, product, rows, clock_now(), &progress, &made);
 		if (e == ERR_NOT_FOUND)
 			break;
 		if (e != OK && e != ERR_DB_RETRY) {

@@ -119,7 +119,8 @@ struct join {
 	size_t n_devices;
 };
 
-static enum err read_strategies(struct join *n, int64_t product_id)
+/* *ret_made: all of their jobs are. */
+static enum err read_strategies(struct join *n, int64_t product_id, bool *ret_made)
 {
 	struct rows *r;
 	struct args a;
@@ -129,6 +130,7 @@ static enum err read_strategies(struct join *n, int64_t product_id)
 	TRY(db_run(n->db, S_strategy_list, &a, &r));
 	n->n_strategies = (size_t)rows_count(r);
 	n->strategies = ARENA_ARRAY(db_arena(n->db), n->n_strategies + 1, struct strategy);
+	*ret_made = true;
 	for (int i = 0; i < rows_count(r); i++) {
 		struct strategy *s = &n->strategies[i];
 
@@ -140,6 +142,7 @@ static enum err read_strategies(struct join *n, int64_t product_id)
 					.by_group = row_bool(r, i, C_strategy_list_by_group),
 					.created_ms = row_int(r, i, C_strategy_list_created_ms) };
 		s->versions = row_texts(r, i, C_strategy_list_src_versions, &s->n_versions);
+		*ret_made = *ret_made && row_bool(r, i, C_strategy_list_made);
 	}
 	return OK;
 }
@@ -280,11 +283,14 @@ static enum err drop_checks(struct join *n, bool *ret)
 static enum err join_in_txn(struct join *n, int64_t product_id, int32_t rows, utc_ms now, bool *ret_progress)
 {
 	struct args a;
+	bool made;
 
 	args_init(&a, n->db);
 	arg_int(&a, product_id);
 	TRY(db_run(n->db, S_making_lock_product, &a, NULL));
-	TRY(read_strategies(n, product_id));
+	TRY(read_strategies(n, product_id, &made));
+	if (!made)
+		return OK; /* first those: then a device that several strategies match is given to the newest */
 	TRY(read_checks(n, product_id, rows));
 	TRY(look(n, product_id));
 	if (n->n_devices > 0)

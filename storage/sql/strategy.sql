@@ -76,21 +76,17 @@ update strategy set sweep_ms = $3::bigint where job_id = $1::bigint and sweep_ms
 -- name: strategy_product_next
 -- in: bigint
 -- out: product_id
--- The next product above $1 with devices to be looked at. Its jobs that are still being made come first: then a device
--- that several strategies match is given to the newest.
-select c.product_id from strategy_check c
-where c.product_id > $1::bigint
-  and not exists (select from strategy s join job_run r on r.job_id = s.job_id
-	where s.product_id = c.product_id and r.making < 3)
-order by c.product_id limit 1;
+-- The next product above $1 with devices to be looked at.
+select product_id from strategy_check where product_id > $1::bigint order by product_id limit 1;
 
 -- name: strategy_list
 -- in: bigint
--- out: job_id module dest_version diff_version dynamic_mode by_group src_versions created_ms
+-- out: job_id module dest_version diff_version dynamic_mode by_group src_versions created_ms made
 select s.job_id, s.module, f.dest_version, case when f.type = 1 then f.src_version end as diff_version, j.dynamic_mode,
-       s.group_id is not null as by_group, j.src_versions, j.created_ms
+       s.group_id is not null as by_group, j.src_versions, j.created_ms, r.making = 3 as made
 from strategy s
 join job j on j.id = s.job_id
+join job_run r on r.job_id = s.job_id
 join firmware f on f.id = s.firmware_id
 where s.product_id = $1::bigint
 order by s.job_id desc;
@@ -103,10 +99,12 @@ select id from strategy_check where product_id = $1::bigint order by id limit $2
 -- name: strategy_facts
 -- in: bigint bigint[]
 -- out: check_id device_id reported reported_ms job_id version member matches hold
--- The checks $2 of product $1 with every strategy that they may concern, the newest first. hold: 0 the device has
+-- The checks $2 of product $1 with every strategy that they may concern, the newest first; which one matches is decided
+-- by engine/strategy.h. hold: 0 the device has
 -- nothing unfinished in the way, 2 it has, 1 what it has counts as canceled by a bulk order that is not written yet.
 select c.id as check_id, c.device_id, nullif(c.module, '') as reported, c.reported_ms, s.job_id, m.version,
-       exists (select from device_group_device v where v.group_id = s.group_id and v.device_id = d.id) as member,
+       s.group_id is not null and exists (select from device_group_device v
+		where v.group_id = s.group_id and v.device_id = d.id) as member,
        (select count(*) from task t where t.job_id = s.job_id and t.device_id = c.device_id) as matches,
        coalesce(h.hold, 0) as hold
 from unnest($2::bigint[]) as u(id)
@@ -120,6 +118,7 @@ left join lateral (
 	from active_task a join task_now n on n.job_id = a.job_id and n.seq = a.seq
 	where a.device_id = d.id and (not j.multi_module or a.module in ('', s.module))
 ) h on true
+where s.group_id is not null or m.version = any (j.src_versions)
 order by c.device_id, c.id, s.job_id desc;
 
 -- name: strategy_alive
