@@ -501,7 +501,7 @@ select t.job_id, t.seq, t.device_id, t.src_version, t.progress, t.created_ms,
        case when o.no is null then t.state else 7 end as state,
        case when o.no is null then t.task_desc else o.reason end as task_desc,
        case when o.no is null then t.modified_ms else o.at_ms end as modified_ms,
-       t.order_no, t.retries, t.pushes, t.retry_ms, t.timeout_ms, t.state as row_state, o.why as order_why
+       t.order_no, t.retries, t.pushes, t.retry_ms, t.timeout_ms, t.timeout_min, t.state as row_state, o.why as order_why
 from task t
 join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
 left join lateral (

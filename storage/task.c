@@ -47,6 +47,7 @@ static const struct task_row *task_rows(struct db *db, const struct rows *r)
 			.state = (enum task_state)row_int(r, i, C_task_page_all_state),
 			.desc = row_text(r, i, C_task_page_all_task_desc),
 			.progress = (int)row_int(r, i, C_task_page_all_progress),
+			.timeout_min = (int)row_int(r, i, C_task_page_all_timeout_min),
 			.src_version = src ? src : "",
 			.device_id = row_int(r, i, C_task_page_all_device_id),
 			.device_name = name ? name : "",

@@ -23,6 +23,7 @@ struct task_row {
 	enum task_state state;
 	const char *desc;
 	int progress;		 /* percent */
+	int timeout_min;	 /* its time limit; 0: none */
 	const char *src_version; /* "" when the device had never reported one */
 	int64_t device_id;
 	const char *device_name;

@@ -54,7 +54,7 @@ static const struct field task_out[] = {
 	STR(struct task_out, status,       "TaskStatus",  "CONFIRM, QUEUED, NOTIFIED, IN_PROGRESS, SUCCEEDED, FAILED or CANCELED.", .flags = OPTIONAL),
 	STR(struct task_out, desc,         "TaskDesc",    "Why it failed or was canceled; empty otherwise.", .flags = OPTIONAL),
 	STR(struct task_out, progress,     "Progress",    "Percent, \"0.00\" to \"100.00\".", .flags = OPTIONAL),
-	STR(struct task_out, timeout,      "Timeout",     "TimeoutInMinutes of the job; empty: none.", .flags = OPTIONAL),
+	STR(struct task_out, timeout,      "Timeout",     "Its time limit in minutes; empty: none.", .flags = OPTIONAL),
 	STR(struct task_out, src_version,  "SrcVersion",  "Version before the update; empty: never reported.", .flags = OPTIONAL),
 	STR(struct task_out, dest_version, "DestVersion", "Version that the package brings.", .flags = OPTIONAL),
 	STR(struct task_out, job_id,       "JobId",       "The job.", .flags = OPTIONAL),
@@ -123,9 +123,7 @@ static struct task_out show_task(struct arena *a, const struct job_view *v, cons
 		.status = task_state_name(t->state),
 		.desc = t->desc,
 		.progress = arena_printf(a, "%d.00", t->progress),
-		.timeout = v->job.timeout_min == JOB_UNSET
-				   ? ""
-				   : arena_printf(a, "%lld", (long long)v->job.timeout_min),
+		.timeout = t->timeout_min ? arena_printf(a, "%d", t->timeout_min) : "",
 		.src_version = t->src_version,
 		.dest_version = v->dest_version,
 		.job_id = show_id(a, ID_JOB, v->job.id, 0),

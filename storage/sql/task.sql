@@ -2,10 +2,10 @@
 
 -- name: task_page_all
 -- in: bigint bigint bigint
--- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
 -- Without a filter a page is a range of seq, which has no holes.
 select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id,
-       coalesce(d.name, x.name) as device_name, t.created_ms, t.modified_ms
+       coalesce(d.name, x.name) as device_name, t.created_ms, t.modified_ms, t.timeout_min
 from task_now t
 left join device d on d.id = t.device_id
 left join device_deleted x on x.device_id = t.device_id
@@ -14,7 +14,7 @@ order by t.seq;
 
 -- name: task_page_state
 -- in: bigint bigint bigint int
--- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
 -- Walks the job in order of seq until the page is full; the caller asks for no more than there are. What task_now
 -- says, with the job's orders read once and not per row.
 with o as materialized (
@@ -29,7 +29,8 @@ with o as materialized (
 	order by seq offset $2::bigint limit $3::bigint
 )
 select t.seq, $4::smallint as state, coalesce(o.reason, t.task_desc) as task_desc, t.progress, t.src_version,
-       t.device_id, coalesce(d.name, x.name) as device_name, t.created_ms, coalesce(o.at_ms, t.modified_ms) as modified_ms
+       t.device_id, coalesce(d.name, x.name) as device_name, t.created_ms, coalesce(o.at_ms, t.modified_ms) as modified_ms,
+       t.timeout_min
 from t
 left join o on o.no = t.by
 left join device d on d.id = t.device_id
@@ -38,7 +39,7 @@ order by t.seq;
 
 -- name: task_of_names
 -- in: bigint bigint text[]
--- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
 -- The tasks of named devices of product $2; also of deleted ones, whose name may be another's by now.
 with named as (
 	select d.id, d.name from device d where d.product_id = $2::bigint and d.name = any ($3::text[])
@@ -46,7 +47,7 @@ with named as (
 	select x.device_id, x.name from device_deleted x where x.product_id = $2 and x.name = any ($3)
 )
 select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id, n.name as device_name, t.created_ms,
-       t.modified_ms
+       t.modified_ms, t.timeout_min
 from task_now t join named n on n.id = t.device_id
 where t.job_id = $1::bigint
 order by t.seq;

@@ -576,6 +576,7 @@ def test_update_applies_to_what_comes_after_it(stack, api, fleet):
     second.inform("1.0.1")
     assert second.wait_push()["data"]["extData"] == {"new": "2"}
     assert first.get_firmware()["data"]["extData"] == {"new": "2"}
+    assert [api.task(job, row)["Timeout"] for row in f.rows] == ["60", "10"]
     for d in f.devices:
         d.progress(1)
     for row in f.rows:
