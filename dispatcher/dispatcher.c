@@ -111,11 +111,9 @@ static void start_threads(struct dispatcher *d, const struct dispatcher_options 
 					  .connection = connection,
 					  .send = send_credentials,
 					  .ctx = d };
-	struct maker_options mk = { .config = c,
-				    .chunk_rows = MAKER_CHUNK_ROWS,
-				    .may_run = may_run,
-				    .made = wake_engine,
-				    .ctx = d };
+	struct maker_options mk = {
+		.config = c, .chunk_rows = MAKER_CHUNK_ROWS, .may_run = may_run, .made = wake_engine, .ctx = d
+	};
 	struct notifier_options no = {
 		.config = c, .may_run = may_run, .connection = connection, .send = send_notices, .ctx = d
 	};

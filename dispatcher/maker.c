@@ -34,7 +34,8 @@ static bool may_run(struct maker *m)
 	return m->opt.may_run(m->opt.ctx) && !waker_stopping(&m->waker);
 }
 
-/* Makes one job's tasks, as far as it gets. The job's facts are read anew for every step: each is a unit of work. */
+/* Makes one job's tasks, as far as it gets. The job's facts are read anew for every step: each is a unit of
+ * work. */
 static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
 {
 	struct making job;
@@ -78,7 +79,8 @@ static bool make_jobs(struct maker *m)
 			return did;
 		did |= e == OK;
 		if (e != OK && e != ERR_DB_RETRY)
-			log_limited(EV_JOB_MAKING_FAILED, LINT("job", job), LSTR("why", error_text(&m->error)));
+			log_limited(EV_JOB_MAKING_FAILED, LINT("job", job),
+				    LSTR("why", error_text(&m->error)));
 		after = e == OK ? 0 : job;
 	}
 }
@@ -164,9 +166,7 @@ static void *maker_run(void *arg)
 struct maker *maker_new(const struct maker_options *o)
 {
 	struct maker *m = calloc(1, sizeof *m);
-	struct db_options d = { .conninfo = o->config->database,
-				.connect_ms = 5000,
-				.name = "otad maker" };
+	struct db_options d = { .conninfo = o->config->database, .connect_ms = 5000, .name = "otad maker" };
 
 	ensure(m != NULL);
 	m->opt = *o;

@@ -25,7 +25,8 @@
 #define PAUSE_PERCENT 80
 #define RESUME_PERCENT 50
 #define RETIRED_MAX 16
-/* The tick repeats its wish; a process that was frozen must not connect first and look at its lease afterwards. */
+/* The tick repeats its wish; a process that was frozen must not connect first and look at its lease
+ * afterwards. */
 #define WISH_MS 2000
 
 enum link_state { LINK_CONNECTING, LINK_SUBSCRIBING, LINK_UP, LINK_DOWN };

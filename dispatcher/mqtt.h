@@ -61,9 +61,10 @@ struct mqtt_message {
 	const void *payload;
 	size_t len;
 };
-/* Sends them, in their order, and waits for the broker's acknowledgement of all. ERR_UNAVAILABLE: not connected, lost,
- * or too late; some may have arrived. Together with the window of pushes n stays below what slows Paho down: at most
- * 100. */
-enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, size_t n, int timeout_ms) MUST_USE;
+/* Sends them, in their order, and waits for the broker's acknowledgement of all. ERR_UNAVAILABLE: not
+ * connected, lost, or too late; some may have arrived. Together with the window of pushes n stays below what
+ * slows Paho down: at most 100. */
+enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, size_t n,
+			int timeout_ms) MUST_USE;
 
 #endif

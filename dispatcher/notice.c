@@ -9,7 +9,9 @@
 
 const char *notice_kind_name(enum notice_kind kind)
 {
-	static const char *const names[] = { [NOTICE_TASK] = "task", [NOTICE_VERSION] = "version", [NOTICE_JOB] = "job" };
+	static const char *const names[] = {
+		[NOTICE_TASK] = "task", [NOTICE_VERSION] = "version", [NOTICE_JOB] = "job"
+	};
 
 	ensure(kind >= NOTICE_TASK && (size_t)kind < ARRAY_LEN(names));
 	return names[kind];
@@ -75,7 +77,7 @@ static const char *topic_of(struct arena *a, const struct notice *n)
 
 bool notice_message(struct arena *a, const struct notice *n, struct mqtt_message *ret)
 {
-	static void (*const put[])(struct json_out *j, const struct notice *n) = {
+	static void (*const put[])(struct json_out * j, const struct notice *n) = {
 		[NOTICE_TASK] = put_task, [NOTICE_VERSION] = put_version, [NOTICE_JOB] = put_job
 	};
 	struct buf *b = buf_owned(a, NOTICE_MAX);

@@ -14,13 +14,16 @@
 /* A push reaches the broker within this time of its claim, or not at all (rules §4). */
 #define HANDOVER_MS 900
 #define GATE_MS 60000
-/* A tick takes about so long at most, from its claim to the last hand-over; no less is claimed than CLAIMS_MIN. */
+/* A tick takes about so long at most, from its claim to the last hand-over; no less is claimed than
+ * CLAIMS_MIN. */
 #define CLAIMS_MS 400
 #define CLAIMS_MIN ((size_t)16)
 
 struct tick_time publish_time(void)
 {
-	return (struct tick_time){ .utc_ms = clock_now(), .boot_id = clock_boot_id(), .boot_ms = clock_boot_ms() };
+	return (struct tick_time){ .utc_ms = clock_now(),
+				   .boot_id = clock_boot_id(),
+				   .boot_ms = clock_boot_ms() };
 }
 
 /* ---- batches and acknowledgements ---- */
@@ -190,8 +193,8 @@ static bool hand_over(struct work *w, const struct claim *c)
 	return true;
 }
 
-/* What was claimed and cannot be handed over in time was work for nothing: the next tick claims what this one's speed
- * lets hope for, twice as much as now at most. */
+/* What was claimed and cannot be handed over in time was work for nothing: the next tick claims what this
+ * one's speed lets hope for, twice as much as now at most. */
 static void room_adapt(struct engine *g, const struct work *w, size_t sent)
 {
 	int64_t took_ms = i64_max(clock_boot_ms() - w->start_boot_ms, 1);
@@ -214,7 +217,8 @@ void publish_claims(struct work *w)
 	publish_batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
 	for (size_t i = 0; i < w->claims.n; i++) {
 		const struct claim *c = &w->claims.items[i];
-		bool wanted = task_state_unfinished(c->task->t.state); /* else a report of the same tick ended it */
+		bool wanted =
+			task_state_unfinished(c->task->t.state); /* else a report of the same tick ended it */
 
 		if (wanted && late == 0 && hand_over(w, c))
 			continue;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a device may publish and subscribe (device §7, R21), which topics of otad's go to one device, and which are
- * notifications for service accounts (api §A.3). Pure; any thread. The broker plugin calls it for every message. */
+/* What a device may publish and subscribe (device §7, R21), which topics of otad's go to one device, and
+ * which are notifications for service accounts (api §A.3). Pure; any thread. The broker plugin calls it for
+ * every message. */
 #ifndef ENGINE_DEVICE_ACL_H
 #define ENGINE_DEVICE_ACL_H
 
@@ -24,8 +25,8 @@ bool device_downlink(const char *topic, struct acl_name *ret_pk, struct acl_name
 
 /* Is this the topic of a notification? Then of which product. */
 bool notice_topic(const char *topic, struct acl_name *ret_pk);
-/* May a service account subscribe to it at all? Filters with + in place of names, also shared ones; then of which
- * product, at NULL: of any, and what it gets is a matter of notice_topic. */
+/* May a service account subscribe to it at all? Filters with + in place of names, also shared ones; then of
+ * which product, at NULL: of any, and what it gets is a matter of notice_topic. */
 bool notice_may_subscribe(const char *filter, struct acl_name *ret_pk);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The strategy of a dynamic job: which devices it matches after its creation (api §5.3, §10.6, §10.7). Pure. What
- * matches when the job is created is chosen like the candidates of a static job. */
+/* The strategy of a dynamic job: which devices it matches after its creation (api §5.3, §10.6, §10.7). Pure.
+ * What matches when the job is created is chosen like the candidates of a static job. */
 #ifndef ENGINE_STRATEGY_H
 #define ENGINE_STRATEGY_H
 
@@ -35,7 +35,8 @@ struct strategy_look {
 	int64_t matches;     /* tasks of the job that it has had */
 };
 
-/* A report may bring a device another task of a job that it has had tasks of; anything else only a first one. */
+/* A report may bring a device another task of a job that it has had tasks of; anything else only a first one.
+ */
 bool strategy_matches(const struct strategy *s, const struct strategy_look *l);
 
 #endif

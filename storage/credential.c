@@ -71,8 +71,9 @@ enum err store_credential_page(struct db *db, const struct seal_key *master, int
 	return OK;
 }
 
-enum err store_credential_page_other(struct db *db, const struct seal_key *master, const char *after_product_key,
-				     const char *after_device_name, int max, struct credential **ret, size_t *ret_n)
+enum err store_credential_page_other(struct db *db, const struct seal_key *master,
+				     const char *after_product_key, const char *after_device_name, int max,
+				     struct credential **ret, size_t *ret_n)
 {
 	struct rows *r;
 	struct args a;
@@ -114,7 +115,8 @@ enum err store_credential_position(struct db *db, int shard, int64_t *ret)
 	return OK;
 }
 
-static enum err delivered_in_txn(struct db *db, int shard, const int64_t *change_ids, size_t n, int64_t position)
+static enum err delivered_in_txn(struct db *db, int shard, const int64_t *change_ids, size_t n,
+				 int64_t position)
 {
 	struct args a;
 
@@ -129,7 +131,8 @@ static enum err delivered_in_txn(struct db *db, int shard, const int64_t *change
 	return db_run(db, S_credential_reached, &a, NULL);
 }
 
-enum err store_credential_delivered(struct db *db, int shard, const int64_t *change_ids, size_t n, int64_t position)
+enum err store_credential_delivered(struct db *db, int shard, const int64_t *change_ids, size_t n,
+				    int64_t position)
 {
 	enum err e;
 

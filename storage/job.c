@@ -292,8 +292,9 @@ enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_
 	return OK;
 }
 
-enum err store_job_page_of_device(struct db *db, int64_t firmware_id, int64_t device_id, int64_t from, int64_t count,
-				  const struct job_view **ret, size_t *ret_n, int64_t *ret_total)
+enum err store_job_page_of_device(struct db *db, int64_t firmware_id, int64_t device_id, int64_t from,
+				  int64_t count, const struct job_view **ret, size_t *ret_n,
+				  int64_t *ret_total)
 {
 	struct rows *r;
 	struct args a;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/service.h"
 
-enum err store_service_add(struct db *db, int64_t account_id, const char *name, const char *secret_sha256, utc_ms now)
+enum err store_service_add(struct db *db, int64_t account_id, const char *name, const char *secret_sha256,
+			   utc_ms now)
 {
 	struct rows *r;
 	struct args a;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Service accounts, made by otactl, and the notifications that are to be published for them. Strings live in the
- * unit's arena. */
+/* Service accounts, made by otactl, and the notifications that are to be published for them. Strings live in
+ * the unit's arena. */
 #ifndef STORAGE_SERVICE_H
 #define STORAGE_SERVICE_H
 
@@ -8,8 +8,8 @@
 
 /* ---- accounts ---- */
 
-/* secret_sha256: of the password, in lower-case hex. ERR_DB_CONFLICT (error untouched): the name is taken, by whatever
- * account. */
+/* secret_sha256: of the password, in lower-case hex. ERR_DB_CONFLICT (error untouched): the name is taken, by
+ * whatever account. */
 enum err store_service_add(struct db *db, int64_t account_id, const char *name, const char *secret_sha256,
 			   utc_ms now) MUST_USE;
 /* ERR_NOT_FOUND (error untouched) when the account has no such one. */
@@ -19,7 +19,8 @@ struct service {
 	bool disabled;
 	utc_ms created_ms;
 };
-enum err store_service_list(struct db *db, int64_t account_id, const struct service **ret, size_t *ret_n) MUST_USE;
+enum err store_service_list(struct db *db, int64_t account_id, const struct service **ret,
+			    size_t *ret_n) MUST_USE;
 /* Has the broker still to be told of its last change? */
 enum err store_service_waiting(struct db *db, const char *name, bool *ret) MUST_USE;
 
@@ -39,8 +40,8 @@ struct notice {
 	/* a task that ended, a job's status */
 	int64_t job_id, firmware_id;
 	int32_t seq;
-	int status;		  /* enum task_state, enum job_status */
-	const char *src_version;  /* or NULL */
+	int status;		 /* enum task_state, enum job_status */
+	const char *src_version; /* or NULL */
 	const char *dest_version;
 };
 /* The oldest. */

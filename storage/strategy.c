@@ -43,7 +43,8 @@ enum err store_strategy_modes(struct db *db, int64_t group_id, bool multi_module
 	if (e == ERR_NOT_FOUND)
 		return OK;
 	return e == OK ? fail(db_error(db), ERR_OVERWRITE_MODE,
-			      "MultiModuleMode and OverwriteMode must be those of the group's other dynamic jobs.")
+			      "MultiModuleMode and OverwriteMode must be those of the group's other dynamic "
+			      "jobs.")
 		       : e;
 }
 
@@ -138,7 +139,8 @@ static enum err read_strategies(struct join *n, int64_t product_id, bool *ret_ma
 					.module = row_text(r, i, C_strategy_list_module),
 					.dest_version = row_text(r, i, C_strategy_list_dest_version),
 					.diff_version = row_text(r, i, C_strategy_list_diff_version),
-					.mode = (enum dynamic_mode)row_int(r, i, C_strategy_list_dynamic_mode),
+					.mode = (enum dynamic_mode)row_int(r, i,
+									   C_strategy_list_dynamic_mode),
 					.by_group = row_bool(r, i, C_strategy_list_by_group),
 					.created_ms = row_int(r, i, C_strategy_list_created_ms) };
 		s->versions = row_texts(r, i, C_strategy_list_src_versions, &s->n_versions);
@@ -239,7 +241,8 @@ static enum err look(struct join *n, int64_t product_id)
 	n->versions = ARENA_ARRAY(db_arena(n->db), n->n_checks + 1, const char *);
 	for (int from = 0, to; from < rows_count(r); from = to) {
 		for (to = from + 1; to < rows_count(r); to++)
-			if (row_int(r, to, C_strategy_facts_check_id) != row_int(r, from, C_strategy_facts_check_id))
+			if (row_int(r, to, C_strategy_facts_check_id) !=
+			    row_int(r, from, C_strategy_facts_check_id))
 				break;
 		look_at(n, r, from, to);
 	}
@@ -290,7 +293,8 @@ static enum err join_in_txn(struct join *n, int64_t product_id, int32_t rows, ut
 	TRY(db_run(n->db, S_making_lock_product, &a, NULL));
 	TRY(read_strategies(n, product_id, &made));
 	if (!made)
-		return OK; /* first those: then a device that several strategies match is given to the newest */
+		return OK; /* first those: then a device that several strategies match is given to the newest
+			    */
 	TRY(read_checks(n, product_id, rows));
 	TRY(look(n, product_id));
 	if (n->n_devices > 0)

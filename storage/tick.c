@@ -348,8 +348,8 @@ enum err store_tick_batch_exists(struct db *db, int64_t id)
 	return db_one(db, S_tick_batch_exists, &a, NULL);
 }
 
-enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms, const struct tick_batch **ret,
-				   size_t *ret_n)
+enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms,
+				   const struct tick_batch **ret, size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct tick_batch *out;

@@ -17,7 +17,7 @@ struct tick_run {
 	int32_t tasks;	  /* seq of the last task that exists */
 	int32_t order_no; /* of store_tick_runs only */
 	int64_t max_per_minute;
-	int32_t rescan_no; /* of store_tick_live_jobs only */
+	int32_t rescan_no;   /* of store_tick_live_jobs only */
 	int32_t settings_no; /* changes with struct tick_job */
 };
 struct tick_file {
@@ -132,8 +132,8 @@ struct tick_version {
 	utc_ms reported_ms, heard_ms; /* first and last time of this version */
 };
 /* One row per device and module. VERSION_PLACEHOLDER replaces no other version; what was reported before
- * ordered_since (NEVER: everything) replaces only what was reported before it. Devices that a strategy may match now
- * are put down for the maker. */
+ * ordered_since (NEVER: everything) replaces only what was reported before it. Devices that a strategy may
+ * match now are put down for the maker. */
 enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms ordered_since,
 			     utc_ms now) MUST_USE;
 struct tick_session {
@@ -167,14 +167,14 @@ enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, s
 enum err store_tick_batch_exists(struct db *db, int64_t id) MUST_USE;
 struct tick_batch {
 	int64_t id;
-	bool acked; /* else its outcome is unknown */
+	bool acked;	/* else its outcome is unknown */
 	int64_t age_ms; /* since the acknowledgement */
 	const int64_t *job_ids, *seqs;
 	size_t n;
 };
 /* Unacknowledged ones and those acknowledged within the last window_ms, the oldest acknowledgement first. */
-enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms, const struct tick_batch **ret,
-				   size_t *ret_n) MUST_USE;
+enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms,
+				   const struct tick_batch **ret, size_t *ret_n) MUST_USE;
 /* Forgets those that were acknowledged longer ago than keep_ms, whatever clock is asked. */
 enum err store_tick_batches_drop(struct db *db, struct tick_time now, int64_t keep_ms) MUST_USE;
 /* Unfinished tasks of these batches are due again. Locks their jobs first; a transaction of its own or the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks of the calls that create and change jobs, one function per row of api §11.9 (the numbers in the comments), in a
- * table that gives their order. Ranges stand in the field tables (job_create.c), configurable limits here. */
+/* Checks of the calls that create and change jobs, one function per row of api §11.9 (the numbers in the
+ * comments), in a table that gives their order. Ranges stand in the field tables (job_create.c), configurable
+ * limits here. */
 #include "api/actions/job_in.h"
 #include "engine/base/parse.h"
 #include "engine/devicelist.h"
@@ -94,7 +95,8 @@ static enum err check_selection_dynamic(struct creation *n)
 		return OK;
 	if (strcmp(selection, "GRAY") == 0)
 		return refuse(n, ERR_DYNAMIC_GRAY, NULL);
-	return refuse(n, strcmp(selection, "SPECIFIC") == 0 ? ERR_DYNAMIC_SPECIFIC : ERR_TARGET_SELECTION, NULL);
+	return refuse(n, strcmp(selection, "SPECIFIC") == 0 ? ERR_DYNAMIC_SPECIFIC : ERR_TARGET_SELECTION,
+		      NULL);
 }
 
 /* 8 */
@@ -382,7 +384,8 @@ static enum err check_overwrite(struct creation *n)
 	if (n->job.multi_module && n->job.overwrite_mode == 2)
 		return refuse(n, ERR_OVERWRITE_MODE, NULL);
 	if (n->job.kind == JOB_DYNAMIC && n->job.group_id != JOB_UNSET)
-		return store_strategy_modes(n->c->db, n->job.group_id, n->job.multi_module, n->job.overwrite_mode);
+		return store_strategy_modes(n->c->db, n->job.group_id, n->job.multi_module,
+					    n->job.overwrite_mode);
 	return OK;
 }
 
@@ -483,9 +486,12 @@ static enum err (*const verify_checks[])(struct creation *) = {
 	check_tags,	   check_candidate, NULL,
 };
 static enum err (*const dynamic_checks[])(struct creation *) = {
-	check_package,	 check_product,	     check_verified, check_selection_dynamic, check_by_what,	check_src_versions,
-	check_differential, check_group,     check_retry,    check_timeout,	      check_rate,	check_overwrite,
-	check_dynamic_mode, check_download,  check_tags,     check_no_strategy,	      NULL,
+	check_package,		 check_product,	 check_verified,
+	check_selection_dynamic, check_by_what,	 check_src_versions,
+	check_differential,	 check_group,	 check_retry,
+	check_timeout,		 check_rate,	 check_overwrite,
+	check_dynamic_mode,	 check_download, check_tags,
+	check_no_strategy,	 NULL,
 };
 static enum err (*const *const checks[])(struct creation *) = {
 	[JOB_VERIFY] = verify_checks, [JOB_STATIC] = upgrade_checks, [JOB_DYNAMIC] = dynamic_checks
@@ -531,7 +537,8 @@ static enum err check_update_kind(struct creation *n)
 	if (strcmp(n->in->upgrade_type, type) != 0)
 		return refuse(n, ERR_SELECTION_TYPE, NULL);
 	if (strcmp(n->in->target_selection, n->job.selection) != 0)
-		return fail(n->c->error, ERR_TARGET_SELECTION, "TargetSelection must be the job's: %s.", n->job.selection);
+		return fail(n->c->error, ERR_TARGET_SELECTION, "TargetSelection must be the job's: %s.",
+			    n->job.selection);
 	return OK;
 }
 
@@ -540,7 +547,8 @@ static enum err check_update_status(struct creation *n)
 	if (n->old->status == JOB_CANCELED)
 		return refuse(n, ERR_JOB_CANCELED, NULL);
 	if (n->old->status != JOB_IN_PROGRESS)
-		return fail(n->c->error, ERR_JOB_ID, "Only a job that is IN_PROGRESS can be changed: this one is %s.",
+		return fail(n->c->error, ERR_JOB_ID,
+			    "Only a job that is IN_PROGRESS can be changed: this one is %s.",
 			    job_status_name(n->old->status));
 	return OK;
 }
@@ -569,14 +577,25 @@ static enum err check_update_timeout(struct creation *n)
 }
 
 static enum err (*const update_checks[])(struct creation *) = {
-	check_update_kind, check_update_status, check_update_src_versions, check_update_timeout, check_rate, check_tags,
+	check_update_kind,
+	check_update_status,
+	check_update_src_versions,
+	check_update_timeout,
+	check_rate,
+	check_tags,
 	NULL,
 };
 
-enum err job_check_update(struct call *c, const struct job_in *in, const struct job_view *old, struct job *ret)
+enum err job_check_update(struct call *c, const struct job_in *in, const struct job_view *old,
+			  struct job *ret)
 {
 	struct creation n = {
-		.c = c, .in = in, .src_param = "SrcVersionList", .tag_param = "Tags", .old = old, .job = old->job,
+		.c = c,
+		.in = in,
+		.src_param = "SrcVersionList",
+		.tag_param = "Tags",
+		.old = old,
+		.job = old->job,
 	};
 
 	n.job.modified_ms = c->now;

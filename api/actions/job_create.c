@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and CreateOTADynamicUpgradeJob: parameters, errors and answers. The
- * checks are in job_check.c; the tasks are made afterwards, in the background (docs/architecture.md, "Making tasks"). */
+/* CreateOTAVerifyJob, CreateOTAStaticUpgradeJob and CreateOTADynamicUpgradeJob: parameters, errors and
+ * answers. The checks are in job_check.c; the tasks are made afterwards, in the background
+ * (docs/architecture.md, "Making tasks"). */
 #include "api/actions/job_in.h"
 #include "api/actions/show.h"
 
@@ -211,7 +212,8 @@ const struct action action_CreateOTADynamicUpgradeJob = {
 	.role = ROLE_OPERATOR,
 	.qps = 20,
 	.methods = "GET POST",
-	.doc = "Creates a dynamic upgrade job: devices that qualify now or later are updated, until its strategy is "
+	.doc = "Creates a dynamic upgrade job: devices that qualify now or later are updated, until its "
+	       "strategy is "
 	       "canceled.",
 	.in = dynamic_in,
 	.out = create_out,

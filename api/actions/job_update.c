@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UpdateOTAJob and CancelOTAStrategyByJob: what changes of a job that runs. Both take the job's lock; what they order
- * is in force when they are answered. */
+/* UpdateOTAJob and CancelOTAStrategyByJob: what changes of a job that runs. Both take the job's lock; what
+ * they order is in force when they are answered. */
 #include "api/actions/flight.h"
 #include "api/actions/job_in.h"
 #include "api/actions/show.h"
@@ -91,7 +91,8 @@ const struct action action_UpdateOTAJob = {
 	.role = ROLE_OPERATOR,
 	.qps = 10,
 	.methods = "GET POST",
-	.doc = "Changes the rate and the tags of a running job, of a dynamic one also time limit and source versions.",
+	.doc = "Changes the rate and the tags of a running job, of a dynamic one also time limit and source "
+	       "versions.",
 	.in = update_in,
 	.out = nothing_out,
 	.in_size = sizeof(struct update_in),

@@ -102,8 +102,8 @@ static struct cred *reader_find(const struct plugin *p, const char *user)
 	return creds_find(&p->creds, LINK_SERVICE, strlen(LINK_SERVICE), user, strlen(user));
 }
 
-/* A service account: user name and password as `otactl service create` printed them, any clientId but one that looks
- * like otad's or a device's. */
+/* A service account: user name and password as `otactl service create` printed them, any clientId but one
+ * that looks like otad's or a device's. */
 static bool reader_login(const struct plugin *p, const char *id, const char *user, const char *password,
 			 struct cred **ret)
 {
@@ -124,8 +124,8 @@ static bool reader_login(const struct plugin *p, const char *id, const char *use
 }
 
 /* Who is let in, and as what. otad keeps its session in the broker, so nobody else may come with its
- * clientIds, also while it is away: a device's has an extended part, otad's have none. n gets kind, cred and the
- * names, which stand in l. */
+ * clientIds, also while it is away: a device's has an extended part, otad's have none. n gets kind, cred and
+ * the names, which stand in l. */
 static bool check_login(struct plugin *p, const struct mosquitto_evt_basic_auth *e, struct device_login *l,
 			struct conn_new *n, enum note *ret_why)
 {
@@ -231,14 +231,16 @@ static bool device_may_get(const struct conn *c, const char *topic)
 /* Is the product one of the reader's account? */
 static bool reader_owns(const struct plugin *p, const struct cred *reader, const struct acl_name *pk)
 {
-	const struct cred *product = creds_find(&p->creds, LINK_PRODUCT, strlen(LINK_PRODUCT), pk->at, pk->len);
+	const struct cred *product =
+		creds_find(&p->creds, LINK_PRODUCT, strlen(LINK_PRODUCT), pk->at, pk->len);
 	size_t len = strcspn(cred_secret(reader), ":");
 
 	return product && strlen(cred_secret(product)) == len &&
 	       memcmp(cred_secret(product), cred_secret(reader), len) == 0;
 }
 
-static bool reader_may(const struct plugin *p, const struct cred *reader, const struct mosquitto_evt_acl_check *e)
+static bool reader_may(const struct plugin *p, const struct cred *reader,
+		       const struct mosquitto_evt_acl_check *e)
 {
 	struct acl_name pk;
 
@@ -254,8 +256,9 @@ static bool reader_may(const struct plugin *p, const struct cred *reader, const 
 	}
 }
 
-/* While otad is away its kept session goes on taking the reports that devices get acknowledgements for, and so do
- * those of service accounts with their notifications. Nobody has a session under such a name without its password. */
+/* While otad is away its kept session goes on taking the reports that devices get acknowledgements for, and
+ * so do those of service accounts with their notifications. Nobody has a session under such a name without
+ * its password. */
 static bool kept_may_get(const struct plugin *p, const struct mosquitto_evt_acl_check *e)
 {
 	const char *user = mosquitto_client_username(e->client);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Campaigns, as an operator sees and stops them. */
-#include "storage/flight.h"
 #include "storage/job.h"
 #include "cmd/otactl/ctl.h"
 #include "cmd/otactl/watch.h"
 #include "engine/base/clock.h"
 #include "engine/base/parse.h"
 #include "engine/ids.h"
+#include "storage/flight.h"
 #include "storage/job_end.h"
 #include "storage/report.h"
 #include "storage/strategy.h"
@@ -50,7 +50,8 @@ static const char *status_text(struct ctl *c, const struct report_job *j)
 	bool open = !job_status_ended(j->status);
 
 	return arena_printf(c->arena, "%s%s%s", job_status_name(j->strategy_ended ? JOB_CANCELED : j->status),
-			    open && j->strategy_ended ? " (its tasks go on)" : "", open && j->paused ? " (paused)" : "");
+			    open && j->strategy_ended ? " (its tasks go on)" : "",
+			    open && j->paused ? " (paused)" : "");
 }
 
 /* ---- list, show ---- */
@@ -281,7 +282,8 @@ static enum err job_pace(struct ctl *c)
 		line_int(t, "  limit then", p.worst_limit);
 	table_print(t);
 	if (p.excess > 0)
-		(void)printf("Some 60 seconds may have had %lld more than the limit then.\n", (long long)p.excess);
+		(void)printf("Some 60 seconds may have had %lld more than the limit then.\n",
+			     (long long)p.excess);
 	return OK;
 }
 

@@ -22,10 +22,12 @@ static enum err name_check(struct ctl *c, const char *name)
 	size_t len = strlen(name);
 
 	for (const char *s = name; *s; s++)
-		if (!((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z') || strchr(signs, *s)))
+		if (!((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z') ||
+		      strchr(signs, *s)))
 			len = 0;
 	if (len < 1 || len > NAME_MAX_CHARS)
-		return fail(c->error, ERR_BAD_REQUEST, "a name has 1 to %d letters, digits and - _ .", NAME_MAX_CHARS);
+		return fail(c->error, ERR_BAD_REQUEST, "a name has 1 to %d letters, digits and - _ .",
+			    NAME_MAX_CHARS);
 	if (strcmp(name, config_now()->broker_user) == 0)
 		return fail(c->error, ERR_BAD_REQUEST, "\"%s\" is otad's own name at the broker", name);
 	return OK;

@@ -10,14 +10,23 @@ static const char *const versions[] = { "1.0.0", "1.0.1" };
 
 static struct strategy by_versions(enum dynamic_mode mode)
 {
-	return (struct strategy){ .job_id = 1, .module = "default", .dest_version = "2.0.0", .mode = mode,
-				  .n_versions = 2, .versions = versions, .created_ms = CREATED };
+	return (struct strategy){ .job_id = 1,
+				  .module = "default",
+				  .dest_version = "2.0.0",
+				  .mode = mode,
+				  .n_versions = 2,
+				  .versions = versions,
+				  .created_ms = CREATED };
 }
 
 static struct strategy by_group(enum dynamic_mode mode)
 {
-	return (struct strategy){ .job_id = 1, .module = "default", .dest_version = "2.0.0", .mode = mode,
-				  .by_group = true, .created_ms = CREATED };
+	return (struct strategy){ .job_id = 1,
+				  .module = "default",
+				  .dest_version = "2.0.0",
+				  .mode = mode,
+				  .by_group = true,
+				  .created_ms = CREATED };
 }
 
 struct row {
@@ -30,7 +39,8 @@ static void walk(struct strategy (*make)(enum dynamic_mode mode), const struct r
 	for (size_t i = 0; i < n; i++) {
 		struct strategy all = make(DYNAMIC_ALL), reports = make(DYNAMIC_REPORTS);
 
-		if (strategy_matches(&all, &t[i].l) != t[i].all || strategy_matches(&reports, &t[i].l) != t[i].reports)
+		if (strategy_matches(&all, &t[i].l) != t[i].all ||
+		    strategy_matches(&reports, &t[i].l) != t[i].reports)
 			test_fail(__FILE__, __LINE__, "row %zu", i);
 	}
 }
