@@ -339,7 +339,7 @@ static enum err run(struct work *w)
 /* One tick; *ret_more: there is more to do at once. */
 static enum err tick(struct engine *g, bool *ret_more)
 {
-	struct work w = { .g = g, .a = &g->arena, .now = clock_now(), .now_us = clock_boot_us() };
+	struct work w = { .g = g, .a = &g->arena };
 
 	publish_acks(g, &g->arena);
 	TRY(look(g));
@@ -353,12 +353,7 @@ static enum err tick(struct engine *g, bool *ret_more)
  * is applied, under the jobs' locks like everything, and where something newer is known that wins. */
 static enum err leftovers_apply(struct engine *g, bool *ret_more)
 {
-	struct work w = { .g = g,
-			  .a = &g->arena,
-			  .now = clock_now(),
-			  .now_us = clock_boot_us(),
-			  .reports_only = true,
-			  .left_over = true };
+	struct work w = { .g = g, .a = &g->arena, .reports_only = true, .left_over = true };
 
 	TRY(resume(g));
 	TRY(recheck(g));

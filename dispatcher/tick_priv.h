@@ -182,7 +182,7 @@ struct candidate {
 struct work {
 	struct engine *g;
 	struct arena *a;
-	utc_ms now;
+	utc_ms now; /* of this tick: when its records had been read */
 	int64_t now_us, start_boot_ms;
 	bool reports_only; /* single mode, or left over */
 	bool left_over;	   /* the lease is another's: only what is still in our journal is applied */

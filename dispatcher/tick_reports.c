@@ -3,6 +3,7 @@
 #include "dispatcher/tick_priv.h"
 
 #include "dispatcher/payload.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
 
@@ -63,6 +64,8 @@ enum err reports_read(struct work *w)
 	struct journal_record *r = ARENA_ARRAY(w->a, max + 1, struct journal_record);
 	size_t n = journal_read(g->opt.journal, w->a, g->cursor, max + (max > 1), r);
 
+	w->now = clock_now(); /* later than what was read, or a report would overtake a timer that is due before it */
+	w->now_us = clock_boot_us();
 	w->next_position = g->cursor;
 	w->timers_until = w->now;
 	if (n > max || (max == 1 && n == 1 && journal_pending(g->opt.journal, r[0].next)))
