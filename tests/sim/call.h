@@ -27,6 +27,9 @@ void param_id(struct request *q, const char *name, int kind, int64_t a, int64_t 
 /* Makes the call; returns the call's error when it is answered, which may be later than its commit. Everything is
  * looked at afterwards. ERR_DB_RETRY: somebody had a lock, nothing has happened. */
 enum err call(struct request *q);
+/* The same without any of it: no faults, no waiting for the answer, no look. Any thread. Runs the transaction again, as
+ * the workers of the API do, when the database asks for it. */
+enum err call_plainly(struct request *q);
 /* Wakes otad's parts, as a call does. */
 void wake(void *ctx);
 /* A number, by a connection of the simulation's own: what became of a call whose answer was lost? */

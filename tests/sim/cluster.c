@@ -339,6 +339,15 @@ void cluster_drop(const char *name)
 	arena_free(&a);
 }
 
+void cluster_wait_for_locks(const char *name)
+{
+	struct arena a;
+
+	arena_init(&a);
+	admin("postgres", arena_printf(&a, "alter database %s set lock_timeout = 0", name));
+	arena_free(&a);
+}
+
 const char *cluster_dir(struct arena *a, const char *name)
 {
 	const char *path = arena_printf(a, "%s/%s", dir, name);

@@ -4,6 +4,7 @@
  *   sim [--filter WORD]              the ring of tests/run: TAP, then "N passed, N failed"
  *   sim --seed N [--trace]           one seed, replayed; --trace prints what happens
  *   sim --seeds N [--from M] [--minutes T]   seeds M, M + 1, ..: N of them, or until the time is over */
+#include "tests/sim/props.h"
 #include "tests/sim/sim.h"
 
 #include "engine/base/log.h"
@@ -87,8 +88,14 @@ static void live(uint64_t seed, bool print)
 	world_free(w);
 }
 
-/* In a process of its own; false when it failed. */
-static bool run_seed(uint64_t seed, bool print, uint64_t *ret_trace)
+struct life {
+	void (*live)(uint64_t arg, bool print);
+	uint64_t arg;
+	bool print;
+};
+
+/* In a process of its own; returns its wait status. */
+static int run(struct life life, uint64_t *ret_trace)
 {
 	int fd[2], status;
 	pid_t pid;
@@ -101,12 +108,19 @@ static bool run_seed(uint64_t seed, bool print, uint64_t *ret_trace)
 		(void)close(fd[0]);
 		(void)alarm(HANGS_AFTER_S);
 		cluster_client(fd[1]);
-		live(seed, print);
+		life.live(life.arg, life.print);
 		exit(0); /* LeakSanitizer looks */
 	}
 	(void)close(fd[1]);
 	status = cluster_serve(fd[0], pid, ret_trace);
 	(void)close(fd[0]);
+	return status;
+}
+
+static bool run_seed(uint64_t seed, bool print, uint64_t *ret_trace)
+{
+	int status = run((struct life){ live, seed, print }, ret_trace);
+
 	if (WIFSIGNALED(status))
 		printf("# seed %llu: signal %d\n# replay: sim --seed %llu --trace\n", (unsigned long long)seed,
 		       WTERMSIG(status), (unsigned long long)seed);
@@ -152,8 +166,46 @@ static void same_seed_same_trace(const char *filter)
 		       name);
 }
 
+static void any_order(uint64_t n, bool print)
+{
+	(void)print;
+	prop_any_order((int)n);
+}
+
+static void gray(uint64_t n, bool print)
+{
+	(void)n;
+	(void)print;
+	prop_gray();
+}
+
+static void overlapping(uint64_t n, bool print)
+{
+	(void)n;
+	(void)print;
+	prop_overlapping();
+}
+
+static void properties(const char *filter)
+{
+	static const struct {
+		const char *name;
+		struct life life;
+	} all[] = {
+		{ "any_order_of_reports_ends_as_permitted", { any_order, 100000, false } },
+		{ "gray_is_exact_repeatable_and_nested", { gray, 0, false } },
+		{ "overlapping_jobs_from_many_connections", { overlapping, 0, false } },
+	};
+	uint64_t trace;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (strstr(all[i].name, filter))
+			result(run(all[i].life, &trace) == 0, all[i].name);
+}
+
 static int ring(const char *filter)
 {
+	properties(filter);
 	fresh_seeds(filter);
 	same_seed_same_trace(filter);
 	printf("1..%d\n%d passed, %d failed\n", passed + failed, passed, failed);

@@ -23,7 +23,6 @@ void model_free(struct model *m)
 {
 	free(m->said.items);
 	free(m->received.items);
-	free(m->versions.items);
 	free(m->conns.items);
 	free(m->tasks.items);
 	free(m);
@@ -37,14 +36,21 @@ int64_t model_said(struct world *w, struct said s)
 	return (int64_t)w->model->said.n;
 }
 
-struct conn_seen *model_conn(struct world *w, int64_t conn)
+static struct conn_seen *conn_slot(struct world *w, int64_t conn)
 {
 	struct model *m = w->model;
+	size_t i = (size_t)(conn & 0xfffff);
 
-	for (size_t i = m->conns.n; i-- > 0;)
-		if (m->conns.items[i].conn == conn)
-			return &m->conns.items[i];
-	return NULL;
+	while (m->conns.n <= i)
+		LIST_ADD(&m->conns, ((struct conn_seen){ .conn = 0 }));
+	return &m->conns.items[i];
+}
+
+struct conn_seen *model_conn(struct world *w, int64_t conn)
+{
+	struct conn_seen *c = conn_slot(w, conn);
+
+	return c->conn == conn ? c : NULL;
 }
 
 /* The earliest that otad can know of a connection, and the first line that says it is over. */
@@ -59,9 +65,9 @@ static void presence(struct world *w, char *text, utc_ms at, uint64_t next)
 			continue;
 		c = model_conn(w, l.conn);
 		if (!c && l.verb != LINK_OFF)
-			LIST_ADD(&w->model->conns, ((struct conn_seen){ .conn = l.conn,
+			*conn_slot(w, l.conn) = (struct conn_seen){ .conn = l.conn,
 								    .device = world_device_named(w, l.dn),
-								    .since = at }));
+								    .since = at };
 		else if (c && l.verb == LINK_OFF && !c->over_at)
 			c->over_at = next;
 	}
@@ -95,25 +101,24 @@ void model_received(struct world *w, const char *topic, const char *payload, utc
 void model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at)
 {
 	const char *now = model_version(w, d, module, INT64_MAX);
+	struct version_said *v;
 
 	d->reported_ms[module] = at;
 	if (now && (strcmp(now, version) == 0 || strcmp(version, "app-1.0.0-20180101.1000") == 0))
 		return;
-	LIST_ADD(&w->model->versions,
-	     ((struct version_said){ .device = d, .module = module, .version = version, .at = at }));
+	v = ARENA_NEW(&w->arena, struct version_said);
+	*v = (struct version_said){ .version = version, .at = at, .older = d->said[module] };
+	d->said[module] = v;
 }
 
 const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at)
 {
-	const struct model *m = w->model;
+	const struct version_said *v = d->said[module];
 
-	for (size_t i = m->versions.n; i-- > 0;) {
-		const struct version_said *v = &m->versions.items[i];
-
-		if (v->device == d && v->module == module && v->at <= at)
-			return v->version;
-	}
-	return NULL;
+	(void)w;
+	while (v && v->at > at)
+		v = v->older;
+	return v ? v->version : NULL;
 }
 
 void model_imported(struct world *w, struct device *d, const char *version)

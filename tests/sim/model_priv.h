@@ -16,10 +16,9 @@ struct received {
 };
 /* A version that was new when its report was applied. */
 struct version_said {
-	struct device *device;
-	int module;
 	const char *version;
 	utc_ms at;
+	struct version_said *older;
 };
 struct conn_seen {
 	int64_t conn;
@@ -45,15 +44,14 @@ struct conn_seen {
 struct model {
 	LIST(struct said) said;
 	LIST(struct received) received;
-	LIST(struct version_said) versions;
-	LIST(struct conn_seen) conns;
+	LIST(struct conn_seen) conns; /* by the broker's number of the connection */
 	LIST(struct model_task *) tasks;
 	size_t applied;	      /* of `received` */
 	uint64_t journal_end; /* position behind the last */
 	uint64_t position;    /* what the database says is applied */
 	uint64_t position_before; /* the same at the last look */
 	int64_t last_no;      /* of the log */
-	int64_t jobs, timers; /* a sum that changes with any job's state; how many timers there are */
+	int64_t jobs, timers, looks; /* a sum that changes with any job's state; how many timers there are */
 	utc_ms last_look;
 };
 
@@ -69,6 +67,7 @@ struct job_seen {
 };
 struct seen {
 	uint64_t position;
+	bool whole; /* every task; else those that may have changed */
 	struct job_seen *jobs;
 	size_t n_jobs;
 	struct task_seen *tasks;

@@ -708,6 +708,7 @@ void operator_start(struct world *w)
 	arena_free(&a);
 	w->calm = true; /* no faults yet */
 	make_group(w);
-	w->calm = false;
-	agenda_in(w, 5 * US_PER_SECOND, act, 0, 0, NULL);
+	w->calm = w->p.quiet;
+	if (!w->p.quiet)
+		agenda_in(w, 5 * US_PER_SECOND, act, 0, 0, NULL);
 }

@@ -52,6 +52,8 @@ const char *cluster_conninfo(struct arena *a, const char *database);
 /* An empty database with the schema, the default account and one product; its conninfo. */
 const char *cluster_database(struct arena *a, const char *name);
 void cluster_drop(const char *name);
+/* Connections made from now on wait for locks, as elsewhere. */
+void cluster_wait_for_locks(const char *name);
 /* A directory that goes with the cluster. */
 const char *cluster_dir(struct arena *a, const char *name);
 
@@ -102,6 +104,7 @@ struct device {
 	bool in_group;
 	utc_ms reported_ms[MODULES_MAX]; /* last report of a version that was applied */
 	struct model_task *tasks;	 /* newest first */
+	struct version_said *said[MODULES_MAX];
 };
 
 /* ---- the broker ---- */
@@ -230,7 +233,7 @@ struct profile {
 	int flapping; /* how often devices come and go */
 	int misbehaviour[8]; /* weights of what a device does with a push (fleet.c) */
 	int modules;
-	bool interleave; /* calls and rounds of the maker in the middle of a tick */
+	bool quiet; /* nothing happens by itself: no faults, no devices, no operators */
 };
 
 struct world {
@@ -259,6 +262,7 @@ struct world {
 	struct fault fault;
 	enum actor actor;
 	bool in_turn, in_call;
+	bool unwatched; /* the model does not follow */
 	enum actor dirty; /* who committed something since the last look */
 	bool calm; /* the chaos is over: no faults, devices obey */
 	bool database_down;

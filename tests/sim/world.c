@@ -246,6 +246,8 @@ struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace
 	operator_start(w);
 	broker_start(w);
 	otad_start(w);
+	if (p->quiet)
+		return w;
 	fleet_start(w);
 	faults_start(w);
 	return w;
