@@ -507,6 +507,7 @@ void args_init(struct args *a, struct db *db)
 static void add_arg(struct args *a, const char *value, size_t len, bool binary)
 {
 	ensure(a->n < DB_ARGS_MAX && len < INT32_MAX);
+	a->array[a->n].kind = ARG_SINGLE;
 	a->value[a->n] = value;
 	a->length[a->n] = (int)len;
 	a->binary[a->n] = binary;
@@ -538,57 +539,126 @@ void arg_bytes(struct args *a, const void *v, size_t len)
 	add_arg(a, v, len, true);
 }
 
+static void add_array(struct args *a, struct arg_array array)
+{
+	add_arg(a, "", 0, true);
+	a->array[a->n - 1] = array;
+}
+
 void arg_ints(struct args *a, const int64_t *v, size_t n)
 {
-	struct buf *b = buf_owned(a->arena, ARRAY_BYTES_MAX);
-
-	buf_addc(b, '{');
-	for (size_t i = 0; i < n; i++)
-		buf_addf(b, "%s%lld", i ? "," : "", (long long)v[i]);
-	buf_addc(b, '}');
-	ensure(!b->overflow);
-	add_arg(a, buf_str(b), 0, false);
+	add_array(a, (struct arg_array){ .kind = ARG_INTS, .ints = v, .n = n });
 }
 
 void arg_texts(struct args *a, const char *const *v, size_t n)
 {
-	struct buf *b = buf_owned(a->arena, ARRAY_BYTES_MAX);
-
-	buf_addc(b, '{');
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_addc(b, ',');
-		if (!v[i]) {
-			buf_adds(b, "NULL");
-			continue;
-		}
-		buf_addc(b, '"');
-		for (const char *s = v[i]; *s; s++) {
-			if (*s == '"' || *s == '\\')
-				buf_addc(b, '\\');
-			buf_addc(b, *s);
-		}
-		buf_addc(b, '"');
-	}
-	buf_addc(b, '}');
-	ensure(!b->overflow);
-	add_arg(a, buf_str(b), 0, false);
+	add_array(a, (struct arg_array){ .kind = ARG_TEXTS, .texts = v, .n = n });
 }
 
 void arg_byteas(struct args *a, const void *const *v, const size_t *len, size_t n)
 {
-	struct buf *b = buf_owned(a->arena, ARRAY_BYTES_MAX);
+	add_array(a, (struct arg_array){ .kind = ARG_BYTEAS, .bytes = v, .sizes = len, .n = n });
+}
 
-	buf_addc(b, '{');
-	for (size_t i = 0; i < n; i++) {
-		char *hex = arena_alloc(a->arena, 2 * len[i] + 1);
+/* ---- arrays: PostgreSQL's binary form, in the element type that the statement declares ---- */
 
-		hex_encode(v[i], len[i], hex);
-		buf_addf(b, "%s\"\\\\x%s\"", i ? "," : "", hex);
+struct element {
+	const char *type;
+	uint32_t oid;
+	size_t width; /* 0: as long as it is */
+};
+
+/* Of parameter i, from a declaration like "bigint text[] int[]". */
+static const struct element *element_of(const char *declared, int i)
+{
+	static const struct element elements[] = { { "bigint[]", 20, 8 },  { "int[]", 23, 4 },  { "smallint[]", 21, 2 },
+						   { "text[]", 25, 0 },	   { "bytea[]", 17, 0 }, { "bool[]", 16, 1 } };
+	size_t len;
+
+	while (i-- > 0)
+		declared += strcspn(declared, " ") + 1;
+	len = strcspn(declared, " ");
+	for (size_t e = 0; e < ARRAY_LEN(elements); e++)
+		if (strlen(elements[e].type) == len && memcmp(elements[e].type, declared, len) == 0)
+			return &elements[e];
+	ensure(!"an array for a parameter that is none");
+	return NULL;
+}
+
+static unsigned char *put_big_endian(unsigned char *p, uint64_t v, size_t width)
+{
+	for (size_t i = 0; i < width; i++)
+		p[i] = (unsigned char)(v >> 8 * (width - 1 - i));
+	return p + width;
+}
+
+/* Element i of an array: its bytes, or NULL for null. A number stands in `scratch`. */
+static const void *element_bytes(const struct arg_array *v, const struct element *e, size_t i, unsigned char scratch[8],
+				 size_t *ret_len)
+{
+	*ret_len = e->width;
+	if (v->kind == ARG_INTS) {
+		(void)put_big_endian(scratch, (uint64_t)v->ints[i], e->width);
+		return scratch;
 	}
-	buf_addc(b, '}');
-	ensure(!b->overflow);
-	add_arg(a, buf_str(b), 0, false);
+	if (v->kind == ARG_BYTEAS) {
+		*ret_len = v->sizes[i];
+		return v->bytes[i];
+	}
+	if (v->texts[i] && e->width == 1) {
+		scratch[0] = v->texts[i][0] == 't';
+		return scratch;
+	}
+	*ret_len = v->texts[i] ? strlen(v->texts[i]) : 0;
+	return v->texts[i];
+}
+
+static bool array_fits(const struct arg_array *v, const struct element *e)
+{
+	int64_t limit;
+
+	if (v->kind != ARG_INTS || e->width == 8)
+		return true;
+	limit = ((int64_t)1 << (8 * e->width - 1)) - 1;
+	for (size_t i = 0; i < v->n; i++)
+		if (v->ints[i] > limit || v->ints[i] < -limit - 1)
+			return false;
+	return true;
+}
+
+static enum err array_encode(struct db *db, const struct stmt_def *d, const struct arg_array *v, int i, const char **ret,
+			     int *ret_len)
+{
+	const struct element *e = element_of(d->in, i);
+	unsigned char scratch[8], *out, *p;
+	size_t size = 20, len;
+
+	if (!array_fits(v, e))
+		return fail(db->error, ERR_DB, "%s: a number of parameter %d is out of range", d->name, i + 1);
+	for (size_t k = 0; k < v->n; k++) {
+		(void)element_bytes(v, e, k, scratch, &len);
+		size += 4 + len;
+	}
+	ensure(size <= ARRAY_BYTES_MAX);
+	out = p = arena_alloc(db->arena, size);
+	p = put_big_endian(p, v->n > 0, 4); /* dimensions; then: may have nulls, type, length, first index */
+	p = put_big_endian(p, 1, 4);
+	p = put_big_endian(p, e->oid, 4);
+	if (v->n > 0) {
+		p = put_big_endian(p, v->n, 4);
+		p = put_big_endian(p, 1, 4);
+	}
+	for (size_t k = 0; k < v->n; k++) {
+		const void *bytes = element_bytes(v, e, k, scratch, &len);
+
+		p = put_big_endian(p, bytes ? len : UINT32_MAX, 4);
+		if (bytes && len)
+			memcpy(p, bytes, len);
+		p += bytes ? len : 0;
+	}
+	*ret = (const char *)out;
+	*ret_len = (int)(p - out);
+	return OK;
 }
 
 /* ---- results ---- */
@@ -596,6 +666,24 @@ void arg_byteas(struct args *a, const void *const *v, const size_t *len, size_t 
 static void result_release(void *r)
 {
 	PQclear(r);
+}
+
+static enum err send(struct db *db, const struct stmt_def *d, const struct args *a)
+{
+	const char *value[DB_ARGS_MAX];
+	int length[DB_ARGS_MAX], n = a ? a->n : 0;
+
+	for (int i = 0; i < n; i++) {
+		const struct arg_array *v = &a->array[i];
+
+		value[i] = a->value[i];
+		length[i] = a->length[i];
+		if (v->kind != ARG_SINGLE)
+			TRY(array_encode(db, d, v, i, &value[i], &length[i]));
+	}
+	if (!PQsendQueryPrepared(db->conn, d->name, n, value, length, a ? a->binary : NULL, 0))
+		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
+	return OK;
 }
 
 enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
@@ -607,9 +695,7 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 
 	ensure(s > STMT_NONE && s < STMT_COUNT);
 	TRY(ready(db));
-	if (!PQsendQueryPrepared(db->conn, d->name, a ? a->n : 0, a ? a->value : NULL, a ? a->length : NULL,
-				 a ? a->binary : NULL, 0))
-		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
+	TRY(send(db, d, a));
 	e = collect(db, d->name, &r);
 	metric_observe_us(M_DB_SECONDS, d->name, clock_boot_us() - start);
 	TRY(e);

@@ -190,9 +190,10 @@ with reported as materialized (
 insert into notice (kind, at_ms, account_id, device_id, module, detail)
 select 2, c.reported_ms, p.account_id, c.device_id, c.module, c.version
 from changed c
-join reported r on r.id = c.device_id and r.module = c.module
-join product p on p.id = r.product_id
-where exists (select from service_account a where a.account_id = p.account_id and not a.disabled);
+join device d on d.id = c.device_id
+join product p on p.id = d.product_id
+where exists (select from service_account a where not a.disabled)
+  and exists (select from service_account a where a.account_id = p.account_id and not a.disabled);
 
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]

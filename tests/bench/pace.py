@@ -38,8 +38,8 @@ class Faults(threading.Thread):
             f.write(struct.pack("<q", self.ahead_ms))
 
     def restart(self, part):
-        self.stack._stack("kill", part)
-        self.stack._stack("start", part, *self.stack._sets(self.stack.settings) if part == "otad" else ())
+        self.stack.kill(part)
+        self.stack.start(part)
 
     def run(self):
         faults = itertools.cycle([
@@ -101,7 +101,6 @@ def main():
     clock.write_bytes(struct.pack("<q", 0))
     os.environ["OTAD_TEST_CLOCK"] = str(clock)
     with Stack(limit_max_per_minute_max=10000) as stack:
-        stack.settings = {"quota": "*=0", "limit_max_per_minute_max": 10000}
         sim, log, jobs = simulate(stack, limits, o.seconds)
         ids = create(stack, jobs)
         faults = Faults(stack, clock)

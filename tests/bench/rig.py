@@ -50,20 +50,27 @@ def memory_kib(pid, key="VmRSS"):
 
 
 class Account:
-    """with rig.account() as a: ...; then a.seconds, a.cpu[part] in s, a.wal in bytes."""
+    """with rig.account() as a: ...; then a.seconds, a.cpu[part] in s, a.wal in bytes, a.statements[name] in s, as otad
+    waited for them."""
 
     def __init__(self, rig):
         self.rig = rig
 
     def _read(self):
-        return {p: cpu_of(self.rig.pid(p), p == "postgres") for p in PARTS}, self.rig.wal(), time.monotonic()
+        page = http_request("GET", f"http://{self.rig.endpoint}/metrics")[2].decode()
+        took = re.findall(r'^otad_db_statement_duration_seconds_sum\{statement="(\w+)"\} (\S+)$', page, re.M)
+        return ({p: cpu_of(self.rig.pid(p), p == "postgres") for p in PARTS}, self.rig.wal(), time.monotonic(),
+                {name: float(s) for name, s in took})
 
     def __enter__(self):
         self.begin = self._read()
         return self
 
     def __exit__(self, *_):
-        cpu, wal, now = self._read()
+        now = time.monotonic()
+        cpu, wal, _, statements = self._read()
+        before = self.begin[3]
+        self.statements = {name: s - before.get(name, 0) for name, s in statements.items()}
         self.cpu = {p: cpu[p] - self.begin[0][p] for p in PARTS}
         self.wal, self.seconds = wal - self.begin[1], now - self.begin[2]
 

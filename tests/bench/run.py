@@ -16,6 +16,9 @@ from rig import PARTS, ROOT, Limits, PlainBroker, Stack, memory_kib  # noqa: E40
 PATHS = ("idle", "download", "gateway", "make", "pump", "ingest")
 
 
+STATEMENTS = 8  # shown of a path
+
+
 def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
@@ -38,6 +41,9 @@ def measure(path, stack, limits, repeat):
     if items:
         row["cpu_us_per_item"] = {p: 1e6 * sum(s.cpu[p] for s in got) / items for p in PARTS}
         row["wal_bytes_per_item"] = sum(s.wal for s in got) / items
+        names = {name for s in got for name in s.statements}
+        waited = {name: 1e6 * sum(s.statements.get(name, 0) for s in got) / items for name in names}
+        row["statement_us_per_item"] = dict(sorted(waited.items(), key=lambda w: -w[1])[:STATEMENTS])
     row["peak_rss_kib"] = {p: memory_kib(stack.pid(p), "VmHWM") for p in PARTS}
     row["notes"] = [n for s in got for n in s.notes] + (path.after(stack, limits) if hasattr(path, "after") else [])
     return row
@@ -56,6 +62,9 @@ def table(rows):
                + (f"{ratio['median']:.2f} ({ratio['min']:.2f} - {ratio['max']:.2f})" if ratio else "-").ljust(24)
                + (" + ".join(f"{cpu[p]:.1f}" for p in PARTS) if cpu else "-").ljust(30)
                + f"{number(r['wal_bytes_per_item']) if cpu else '-':>11}{r['peak_rss_kib']['otad'] / 1024:>9.1f}")
+        if cpu and r["statement_us_per_item"]:
+            yield "            waited for statements, us/item: " + ", ".join(
+                f"{name} {us:.1f}" for name, us in r["statement_us_per_item"].items() if us >= 0.05)
         for note in r["notes"]:
             yield f"            {note}"
 
