@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every action, by the printed OpenAPI document: a full request with each of the vendor's clients, every parameter with
+every kind of value that it must not have, every error that it documents. The last test fails when one was left out."""
+import json
+import subprocess
+
+import campaign
+import pytest
+from client import node_env
+from conftest import ROOT
+
+VIA = ["iot", "iot-v2", "pop-get", "pop-post"]
+
+
+@pytest.fixture(scope="module")
+def operations(stack):
+    text = subprocess.run([str(stack.bin / "otactl"), "openapi"], capture_output=True, text=True, timeout=60,
+                          check=True).stdout
+    return {p["post"]["operationId"]: p["post"] for p in json.loads(text)["paths"].values()}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """What this module has had: (via, action, parameter) of successes, (action, code) of refusals."""
+    return {"parameters": set(), "errors": set()}
+
+
+@pytest.fixture(scope="module")
+def instance(stack):
+    return stack.sql_one("select i.instance_id from instance i join access_key k using (account_id)"
+                         " where i.is_default and k.key_id = %s", stack.ak)
+
+
+# ---- full requests ----
+
+def conforms(value, schema, where):
+    """Every member of an answer is in the document, and of its type."""
+    kind = schema["type"]
+    if kind == "object":
+        assert isinstance(value, dict), where
+        for k, v in value.items():
+            assert k in schema["properties"], f"{where}.{k} is not in the document"
+            conforms(v, schema["properties"][k], f"{where}.{k}")
+    elif kind == "array":
+        assert isinstance(value, list), where
+        for i, v in enumerate(value):
+            conforms(v, schema["items"], f"{where}[{i}]")
+    else:
+        want = {"string": str, "integer": int, "boolean": bool}[kind]
+        assert type(value) is want, f"{where} is {value!r}, not {kind}"
+
+
+def answer_schema(op):
+    return op["responses"]["200"]["content"]["application/json"]["schema"]
+
+
+def spelt(name, value):
+    """The parameters of a value, as the document spells them: Name, Name.N, Name.N.Field."""
+    if not isinstance(value, list):
+        return {name}
+    return {f"{name}.N.{k}" for v in value if isinstance(v, dict) for k in v} or {f"{name}.N"}
+
+
+def parameters(op):
+    out = set()
+    for p in op["parameters"]:
+        fields = p["schema"].get("items", {}).get("properties")
+        out |= {f"{p['name']}.N.{f}" for f in fields} if fields else \
+            {p["name"] + (".N" if p["schema"]["type"] == "array" else "")}
+    return out
+
+
+@pytest.fixture(scope="module")
+def vendor(stack):
+    """vendor(via, action, params) -> {"body": ..} or {"error": ..}"""
+    node = subprocess.Popen(["node", str(ROOT / "tests/contract/clients.mjs"), str(ROOT / "build/npm/node_modules"),
+                             stack.endpoint, stack.ak, stack.sk], env=node_env(), stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+
+    def call(via, action, params):
+        node.stdin.write(json.dumps({"via": via, "action": action, "params": params}) + "\n")
+        node.stdin.flush()
+        return json.loads(node.stdout.readline())
+    yield call
+    node.stdin.close()
+    assert node.wait(30) == 0
+
+
+@pytest.mark.parametrize("via", VIA)
+def test_full_requests(stack, api, vendor, operations, seen, instance, via):
+    def call(action, **params):
+        params["IotInstanceId"] = instance
+        answer = vendor(via, action, params)
+        body = answer.get("body", {})
+        assert body.get("Success") is True and "Code" not in body, (action, params, answer)
+        conforms(body, answer_schema(operations[action]), action)
+        for name, value in params.items():
+            seen["parameters"] |= {(via, action, p) for p in spelt(name, value)}
+        return body
+    campaign.play(call, api, stack.broker)
+    missed = {(a, p) for a, op in operations.items() for p in parameters(op) if (via, a, p) not in seen["parameters"]}
+    assert missed == set()
