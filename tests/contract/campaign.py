@@ -154,6 +154,7 @@ def upgrade(call, api, pk, row, made, group, moving):
                              ("delta", {"GroupId": moving, "GroupType": "LINK_PLATFORM_DYNAMIC"})):
         dynamic = call("CreateOTADynamicUpgradeJob", FirmwareId=made[package], ProductKey=pk, **how,
                        **targets)["Data"]["JobId"]
+        api.wait_task(dynamic, "first", "CONFIRM")
         more = {"SrcVersionList": ["1.0.0", "1.1.0"]} if "SrcVersion" in targets else {}
         call("UpdateOTAJob", JobId=dynamic, UpgradeType="DYNAMIC", TargetSelection="ALL", MaximumPerMinute=50,
              TimeoutInMinutes=30, Tags=[{"Key": "site", "Value": "r"}], **more)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every action, by the printed OpenAPI document: a full request with each of the vendor's clients, every parameter with
 every kind of value that it must not have, every error that it documents. The last test fails when one was left out."""
+import itertools
 import json
 import subprocess
 
 import campaign
 import pytest
+import refusals
 from client import node_env
-from conftest import ROOT
+from conftest import HERE, ROOT
 
 VIA = ["iot", "iot-v2", "pop-get", "pop-post"]
 
@@ -100,3 +102,76 @@ def test_full_requests(stack, api, vendor, operations, seen, instance, via):
     campaign.play(call, api, stack.broker)
     missed = {(a, p) for a, op in operations.items() for p in parameters(op) if (via, a, p) not in seen["parameters"]}
     assert missed == set()
+
+
+# ---- refusals ----
+
+@pytest.fixture(scope="module")
+def world(stack, api, instance):
+    return refusals.World(stack, api, instance)
+
+
+@pytest.fixture(scope="module")
+def good(world, operations):
+    base = refusals.good(world)
+    assert set(base) == set(operations)
+    return base
+
+
+@pytest.fixture
+def refused(api, operations, seen, good):
+    """refused(action, changes to its good request, code): asks in each way in turn, checks against the document."""
+    ways = itertools.cycle([{"scheme": "rpc"}, {"scheme": "rpc", "method": "GET"}, {"scheme": "acs3"},
+                            {"scheme": "acs3", "place": "form"}])
+
+    def check(action, changes, code):
+        op, params = operations[action], {**good[action], **changes}
+        way = next(ways) if len(str(params)) < 20000 else {}  # longer than a query may be
+        answer = api.call(action, params, **way)
+        assert (answer.code, answer.body.get("Success")) == (code, False), (action, changes, answer.text[:500])
+        documented = {e["code"]: e for e in op["x-ota-errors"]}
+        if answer.status == 200:
+            assert code in documented, f"{action} answers {code}, which it does not document"
+            assert documented[code]["status"] == 200
+        else:
+            assert answer.status == 400 and not code.startswith("iot."), (action, answer.text[:500])
+        assert answer.message == answer.body["Message"] != ""
+        beside = {k: v for k, v in answer.body.items() if k not in ("HostId", "Message")}
+        conforms(beside, answer_schema(op), action)
+        seen["errors"].add((action, code))
+    return check
+
+
+def test_every_invalid_value(operations, refused):
+    n = 0
+    for action, op in operations.items():
+        for p in op["parameters"]:
+            for changes, code in refusals.spoiled(p):
+                refused(action, changes, code)
+                n += 1
+    assert n > 800
+
+
+def test_no_such_instance(operations, good, api):
+    for action in operations:
+        api.refused(action, "iot.system.InstanceNotFound", {**good[action], "IotInstanceId": "nobody"})
+
+
+def test_every_documented_error(world, operations, good, refused):
+    for action, code, changes in itertools.chain(refusals.absent(world, operations, good), refusals.cases(world)):
+        refused(action, changes, code)
+
+
+def test_nothing_was_left_out(operations, seen):
+    """Needs the others of this file before it."""
+    missed = {(v, a) for v in VIA for a in operations} - {(v, a) for v, a, _ in seen["parameters"]}
+    assert missed == set()
+    documented = {(a, e["code"]) for a, op in operations.items() for e in op["x-ota-errors"]}
+    assert set(refusals.ELSEWHERE) <= documented
+    for (_, code), test in refusals.ELSEWHERE.items():
+        file, function = test.split("::")
+        text = (HERE / file).read_text()
+        assert f"def {function}(" in text, f"{test} is gone"
+        assert code.split(".")[-1] in text, f"{file} has no {code}"
+    assert set(refusals.ELSEWHERE) & seen["errors"] == set()
+    assert documented - seen["errors"] - set(refusals.ELSEWHERE) == set()

@@ -132,6 +132,10 @@ def test_groups_of_an_account(stack, api, stranger, otad_default):
     stack.restart_otad(limit_groups=str(have + 1))
     group(stranger)
     stranger.refused("CreateDeviceGroup", "iot.group.GroupCountExceedMax", GroupName=name())
+    own = stack.sql_one("select i.instance_id from instance i join access_key k using (account_id)"
+                        " where i.is_default and k.key_id = %s", stranger.ak)
+    stranger.refused("CreateDeviceDynamicGroup", "iot.group.GroupCountExceedMax", GroupName=name(), IotInstanceId=own,
+                     DynamicGroupExpression='name = "x"')
 
 
 def test_describe(api, instance):
