@@ -162,6 +162,18 @@ def upgrade(call, api, pk, row, made, group, moving):
         call("CancelOTATaskByJob", JobId=dynamic, CancelUnconfirmedTask=True, CancelQueuedTask=True)
 
 
+def update(call, api, pk, firmware, device):
+    """A device gets a package and says that it runs it."""
+    job = call("CreateOTAStaticUpgradeJob", FirmwareId=firmware, ProductKey=pk, TargetSelection="SPECIFIC",
+               TargetDeviceName=[device.name])["Data"]["JobId"]
+    device.wait_push()
+    device.upgrade("3.0.0")
+    api.wait_job(job, "COMPLETED")
+    task = call("ListOTATaskByJob", JobId=job, PageSize=10, CurrentPage=1)["Data"]["SimpleOTATaskInfo"][0]
+    assert (task["TaskStatus"], task["Progress"], task["DestVersion"]) == ("SUCCEEDED", "100.00", "3.0.0")
+    assert call("QueryDeviceDetail", ProductKey=pk, DeviceName=device.name)["Data"]["FirmwareVersion"] == "3.0.0"
+
+
 def play(call, api, broker):
     """call(action, **params) -> the body of a success."""
     pk = call("CreateProduct", ProductName=name("all_"), NodeType=0, AliyunCommodityCode="iothub_senior", DataFormat=1,
@@ -179,6 +191,7 @@ def play(call, api, broker):
     device.inform("1.0.0")
     wait_until(lambda: api.version_of(pk, "first") == "1.0.0")
     upgrade(call, api, pk, row, made, group, moving)
+    update(call, api, pk, made["files"], device)
     device.disconnect()
     for firmware in made.values():
         call("DeleteOTAFirmware", FirmwareId=firmware)

@@ -3,15 +3,18 @@
 every kind of value that it must not have, every error that it documents. The last test fails when one was left out."""
 import itertools
 import json
+import os
+import pathlib
 import subprocess
 
 import campaign
 import pytest
 import refusals
 from client import node_env
-from conftest import HERE, ROOT
+from conftest import ROOT
 
-VIA = ["iot", "iot-v2", "pop-get", "pop-post"]
+VIA = ["iot", "iot-v2", "pop-get", "pop-post", "py", "py-v2", "py-classic"]
+HERE = pathlib.Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +78,24 @@ def parameters(op):
 @pytest.fixture(scope="module")
 def vendor(stack):
     """vendor(via, action, params) -> {"body": ..} or {"error": ..}"""
-    node = subprocess.Popen(["node", str(ROOT / "tests/contract/clients.mjs"), str(ROOT / "build/npm/node_modules"),
-                             stack.endpoint, stack.ak, stack.sk], env=node_env(), stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, text=True)
+    node = ["node", str(HERE / "clients.mjs"), str(ROOT / "build/npm/node_modules")]
+    python = ["/usr/bin/python3", "-S", str(HERE / "python_clients.py")]
+    path = os.pathsep.join([str(ROOT / "tests/it/sdk"), str(ROOT / "build/sdk-management")])
+    running = {}
+    for language, words in (("node", node), ("python", python)):
+        running[language] = subprocess.Popen([*words, stack.endpoint, stack.ak, stack.sk],
+                                             env=node_env(PYTHONPATH=path), stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, text=True)
 
     def call(via, action, params):
-        node.stdin.write(json.dumps({"via": via, "action": action, "params": params}) + "\n")
-        node.stdin.flush()
-        return json.loads(node.stdout.readline())
+        process = running["python" if via.startswith("py") else "node"]
+        process.stdin.write(json.dumps({"via": via, "action": action, "params": params}) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
     yield call
-    node.stdin.close()
-    assert node.wait(30) == 0
+    for process in running.values():
+        process.stdin.close()
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("via", VIA)
@@ -170,7 +180,7 @@ def test_nothing_was_left_out(operations, seen):
     assert set(refusals.ELSEWHERE) <= documented
     for (_, code), test in refusals.ELSEWHERE.items():
         file, function = test.split("::")
-        text = (HERE / file).read_text()
+        text = (ROOT / "tests/it" / file).read_text()
         assert f"def {function}(" in text, f"{test} is gone"
         assert code.split(".")[-1] in text, f"{file} has no {code}"
     assert set(refusals.ELSEWHERE) & seen["errors"] == set()

@@ -42,7 +42,7 @@ def now_ms():
 
 
 def node_env(**more):
-    """Environment of a Node process that shares the server's idea of the time."""
+    """Environment of an SDK's process that shares the server's idea of the time (sdk/ahead.cjs, sdk/ahead.py)."""
     return {**os.environ, "NODE_OPTIONS": f"--require {HERE}/sdk/ahead.cjs", "AHEAD_S": str(ahead_s), **more}
 
 
