@@ -84,9 +84,8 @@ static enum nonsense read_block(struct arena *a, const struct json *params, stru
 	    !json_int_lenient(json_get(info, "fileId"), &r->file_id) ||
 	    !json_int_lenient(json_get(block, "offset"), &r->block_offset))
 		return NONSENSE_BLOCK;
-	if (r->block_size < 1 || r->block_offset < 0)
-		return NONSENSE_BLOCK;
-	r->block_size = i64_min(r->block_size, REPORT_BLOCK_MAX); /* the answer says how much it has */
+	/* The answer says how much it has, or that there is no such block. */
+	r->block_size = i64_max(0, i64_min(r->block_size, REPORT_BLOCK_MAX));
 	return SENSE;
 }
 

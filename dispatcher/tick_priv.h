@@ -141,6 +141,7 @@ struct work_task {
 	struct live_job *job;
 	const struct tick_run *run;
 	bool changed, ended;
+	bool block_sent; /* in this tick */
 };
 struct work_report {
 	struct report r;
@@ -172,6 +173,7 @@ struct reply {
 	struct work_task *task; /* NULL: nothing for the device */
 	const struct report *report;
 	int32_t push_no;
+	bool done;
 };
 struct candidate {
 	struct live_job *job;

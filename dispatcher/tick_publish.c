@@ -13,6 +13,8 @@
 
 /* A push reaches the broker within this time of its claim, or not at all (rules §4). */
 #define HANDOVER_MS 900
+/* More than one block of a file for the same device only within this. */
+#define MORE_BLOCKS_MS 200
 #define GATE_MS 60000
 /* A tick takes about so long at most, from its claim to the last hand-over; no less is claimed than
  * CLAIMS_MIN. */
@@ -240,14 +242,14 @@ static bool read_block(struct work *w, struct arena *a, const struct reply *r, s
 {
 	const struct tick_job *s = &r->task->job->set;
 	const struct report *q = r->report;
-	char *block = arena_alloc(a, (size_t)q->block_size);
+	char *block = arena_alloc(a, (size_t)q->block_size + 1);
 	ssize_t got;
 	int fd;
 
 	for (size_t i = 0; i < s->n_files; i++) {
 		if (s->files[i].n != q->file_id)
 			continue;
-		if (q->block_offset >= s->files[i].size ||
+		if (q->block_offset < 0 || q->block_offset >= s->files[i].size ||
 		    package_store_open_object(w->g->opt.store, s->files[i].object_key, &fd,
 					      &b->file_length) != OK)
 			return false;
@@ -291,30 +293,53 @@ static void put_reply(struct work *w, struct arena *a, const struct reply *r, st
 		payload_get_reply(a, out, &p, r->report->id);
 }
 
-static bool answer(struct work *w, struct arena *a, const struct reply *r)
+static bool answer(struct work *w, struct arena *a, const struct reply *r, int64_t within_ms)
 {
 	const char *topic = downlink_topic(a, r->kind, r->report->product_key, r->report->device_name);
 	struct buf *b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
-	int64_t until = w->start_boot_ms + HANDOVER_MS;
+	int64_t until = w->start_boot_ms + within_ms;
 
+	if (!mqtt_wait_room(w->g->opt.mqtt, until) || clock_boot_ms() >= until)
+		return false;
 	put_reply(w, a, r, b);
 	ensure(!b->overflow);
-	return mqtt_wait_room(w->g->opt.mqtt, until) && clock_boot_ms() < until &&
-	       mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) == OK;
+	return mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) == OK;
 }
 
-/* A device that gets no answer asks again. Blocks are large: each answer has its memory for itself. */
+enum reply_turn { TURN_SMALL, TURN_BLOCK, TURN_MORE };
+
+/* Blocks of files are large: each device's first comes before anybody's second, and those have little time, so that
+ * a device that asks and asks holds up nobody. */
+static enum reply_turn turn_of(const struct reply *r)
+{
+	if (r->kind != DOWNLINK_DOWNLOAD_REPLY || !r->task)
+		return TURN_SMALL;
+	return r->task->block_sent ? TURN_MORE : TURN_BLOCK;
+}
+
+/* A device that gets no answer asks again. Each answer has its memory for itself. */
 void publish_replies(struct work *w)
 {
+	int64_t dropped = (int64_t)w->replies.n;
 	struct arena a;
 
 	arena_init(&a);
-	for (size_t i = 0; i < w->replies.n; i++) {
-		if (!answer(w, &a, &w->replies.items[i]))
-			break;
-		metric_add_label(M_REPLIES, uplink_name(w->replies.items[i].report->kind), 1);
-		arena_reset(&a);
+	for (enum reply_turn turn = TURN_SMALL; turn <= TURN_MORE; turn++) {
+		for (size_t i = 0; i < w->replies.n; i++) {
+			struct reply *r = &w->replies.items[i];
+
+			if (r->done || turn_of(r) != turn ||
+			    !answer(w, &a, r, turn == TURN_MORE ? MORE_BLOCKS_MS : HANDOVER_MS))
+				continue;
+			r->done = true;
+			dropped--;
+			if (turn == TURN_BLOCK)
+				r->task->block_sent = true;
+			metric_add_label(M_REPLIES, uplink_name(r->report->kind), 1);
+			arena_reset(&a);
+		}
 	}
+	metric_add(M_REPLIES_DROPPED, dropped);
 	arena_free(&a);
 }
 

@@ -23,7 +23,7 @@
  *   snap-end <boot> <seq> <count>             devices not named since snap-begin are offline
  *   beat <boot> <seq> <online>                once a second
  *
- * plugin -> otad, topic LINK_REGISTRATIONS, QoS 0, one line a message: told twice, the device would get two secrets
+ * plugin -> otad, topic LINK_REGISTRATIONS, QoS 0, one line a message, never queued: told twice, the device would get two secrets
  * and keep the first, while the second is good; a lost one costs it another try. The signature was good:
  *   register <conn> <pk> <dn> <ip>            a registered device asks for its secret
  *   regnwl <conn> <pk> <dn> <ip>              the same, of one that need not be registered

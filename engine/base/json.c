@@ -168,6 +168,14 @@ const struct json *json_parse(struct arena *a, const char *text, size_t len, boo
 	char *copy = arena_alloc(a, len + 1);
 	yajl_val v;
 
+	if (lenient) {
+		if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
+			text += 3;
+			len -= 3;
+		}
+		while (len > 0 && text[len - 1] == '\0')
+			len--;
+	}
 	if (memchr(text, '\0', len) || !prepare(text, len, lenient, copy))
 		return NULL;
 	v = yajl_tree_parse(copy, NULL, 0);

@@ -28,7 +28,7 @@ void json_put_bool(struct json_out *j, const char *key, bool v);
 /* ---- reading ---- */
 struct json; /* a value; lives in the arena it was parsed into */
 /* NULL when text is not one JSON value. With lenient, commas before a closing bracket are skipped first
- * (a real device SDK sends them, device-protocol.md §5.2). Nesting deeper than 32 is refused. */
+ * (a real device SDK sends them, device-protocol.md §5.2), and so are a byte order mark and NULs at the end. Nesting deeper than 32 is refused. */
 const struct json *json_parse(struct arena *a, const char *text, size_t len, bool lenient);
 /* All getters take NULL for v (and then find nothing), so that paths chain. */
 const struct json *json_get(const struct json *v, const char *key);

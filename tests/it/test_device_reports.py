@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything a device may send, in the spellings of real ones (device §2 to §5): lenient in, exact out."""
 import json
+import os
+import threading
 import time
 
 import pytest
@@ -253,12 +255,40 @@ def test_block_requests_in_every_form(api, fleet):
         assert head["data"] == {"fileToken": "t-1", "fileLength": len(content), "bOffset": want[0], "bSize": len(got)}
     assert "fileToken" not in block(where, '"size":1,"offset":0')[0]["data"]
     for info, size in ((f'"streamId":{stream + 1},"fileId":{file}', '"offset":0'),
-                       (f'"streamId":{stream},"fileId":{file + 1}', '"offset":0'), (where, '"offset":512000')):
+                       (f'"streamId":{stream},"fileId":{file + 1}', '"offset":0'), (where, '"offset":512000'),
+                       (where, '"size":0,"offset":0'), (where, '"size":-1,"offset":0'), (where, '"offset":-1')):
         head, _ = block(info, size, '"fileToken":"t-2",')
         assert head["code"] == 404 and head["data"] == {"fileToken": "t-2"}
     d.upgrade("2.0.0")
     api.wait_task(job, d.name, "SUCCEEDED")
     assert block(where, '"offset":0')[0]["code"] == 404  # nothing to load any more
+
+
+def test_who_asks_for_blocks_without_end_holds_up_nobody(stack, api, fleet):
+    f = fleet(2, "1.0.0")
+    greedy, other = f.devices
+    api.job(api.firmware(f.pk, content=os.urandom(1 << 20)), DownloadProtocol="MQTT", TargetSelection="SPECIFIC",
+            TargetDeviceName=[greedy.name])
+    data = greedy.wait_push()["data"]
+    ask = json.dumps({"id": "1", "params": {"fileInfo": {"streamId": data["streamId"], "fileId": data["streamFileId"]},
+                                            "fileBlock": {"size": 262144, "offset": 0}}})
+    over = threading.Event()
+
+    def flood():
+        while not over.is_set():
+            for _ in range(50):
+                greedy.publish(greedy.sys_topic("thing/file/download"), ask, 0)
+            over.wait(0.1)
+    thread = threading.Thread(target=flood)
+    dropped = stack.metric("otad_replies_dropped_total")
+    thread.start()
+    try:
+        wait_until(lambda: stack.metric("otad_replies_dropped_total") > dropped, 60)
+        for _ in range(10):
+            assert other.get_firmware(within=60)["code"] in (200, "200")
+    finally:
+        over.set()
+        thread.join()
 
 
 # ---- pushed again ----

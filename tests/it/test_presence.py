@@ -97,6 +97,22 @@ def test_otad_restart(stack, api, fleet, otad_default):
     assert len(stayed.pushes) == 1
 
 
+def test_reports_at_qos_0_wait_for_otad(stack, api, fleet, otad_default):
+    """C Link SDK 4 and the Python SDK say what they are at QoS 0, once."""
+    f = fleet(1, "1.0.0")
+    d = f.devices[0]
+    job = api.job(api.firmware(f.pk))
+    d.wait_push()
+    d.progress(50)
+    api.wait_task(job, d.name, "IN_PROGRESS")
+    stack.stop_otad()
+    d.progress(100, qos=0)
+    d.inform("2.0.0", qos=0)
+    d.publish(d.topic("progress"), "nonsense")  # at QoS 1, so that the others are at the broker
+    stack.start_otad()
+    api.wait_task(job, d.name, "SUCCEEDED", 30)
+
+
 def test_broker_restarts(stack, api, fleet):
     """Again and again, so that snapshots break off; some never come back."""
     f = fleet(6, "1.0.0")

@@ -101,6 +101,10 @@ static void lenient_skips_commas_before_brackets(void)
 	}
 	CHECK_STR(json_text(json_get(parse("{\"a\":\"x,}\",}", true), "a")), "x,}");
 	CHECK(json_parse(&arena, "1\0002", 3, true) == NULL);
+	CHECK(json_parse(&arena, "[1]\0\0", 5, true) != NULL); /* sent with its terminator */
+	CHECK(json_parse(&arena, "[1]\0", 4, false) == NULL);
+	CHECK(json_parse(&arena, "\xEF\xBB\xBF[1]", 6, true) != NULL);
+	CHECK(json_parse(&arena, "\0\0", 2, true) == NULL);
 	CHECK(json_parse(&arena, "[1]garbage", 3, true) != NULL); /* only len bytes are read */
 	arena_free(&arena);
 }
