@@ -360,8 +360,14 @@ class Firmware:
 
 # ---- helpers without a key ----
 
-def wait_until(condition, within=10, describe=None):
-    """Polls until condition() is true -> its value. AssertionError with describe() when time is up."""
+# Whatever is waited for may take so long: a busy machine is slow, and only what is broken makes anybody wait.
+PATIENCE_S = 60
+
+
+def wait_until(condition, within=PATIENCE_S, describe=None):
+    """Polls until condition() is true -> its value. AssertionError with describe() when time is up, after a minute
+    at the earliest."""
+    within = max(within, PATIENCE_S)
     end = time.monotonic() + within
     pause = 0.01
     while True:
@@ -373,6 +379,18 @@ def wait_until(condition, within=10, describe=None):
             raise AssertionError(f"did not happen within {within} s" + (f": {detail}" if detail else ""))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.2)
+
+
+def at_once(call, n=8):
+    """The results of n calls, asked for at the same time, each over a connection of its own."""
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(call())) for _ in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(got) == n
+    return got
 
 
 def stays(condition, seconds, describe=None):

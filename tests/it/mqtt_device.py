@@ -14,7 +14,7 @@ import time
 
 import paho.mqtt.client as mqtt
 
-from client import wait_until
+from client import PATIENCE_S, wait_until
 
 DIGESTS = {"hmacmd5": hashlib.md5, "hmacsha1": hashlib.sha1, "hmacsha256": hashlib.sha256}
 
@@ -56,6 +56,15 @@ class Message:
 
     def __repr__(self):
         return f"{self.topic} {self.payload[:200]!r}"
+
+
+def settle(devices):
+    """What the broker was given for them before, or within a second from now, is here. -> how many pushes they have"""
+    time.sleep(1.1)
+    for d in devices:
+        for _ in range(2):  # answers come behind what was queued before
+            d.subscribe(d.topic("upgrade"))
+    return sum(len(d.pushes) for d in devices)
 
 
 class MqttDevice:
@@ -140,6 +149,7 @@ class MqttDevice:
     # the test's thread
 
     def _wait(self, condition, within, what):
+        within = max(within, PATIENCE_S)
         with self.changed:
             if not self.changed.wait_for(condition, within):
                 raise AssertionError(f"{self.name}: {what} within {within} s")

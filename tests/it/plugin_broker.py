@@ -15,7 +15,7 @@ import threading
 import paho.mqtt.client as mqtt
 import pytest
 
-from client import wait_until
+from client import PATIENCE_S, wait_until
 from conftest import REPORT, ROOT, build_dir
 from mqtt_device import MqttDevice
 
@@ -68,39 +68,39 @@ class Service:
                 self.messages.append((m.topic, bytes(m.payload), m.retain))
             self.changed.notify_all()
 
-    def publish(self, topic, payload, qos=1, within=10):
+    def publish(self, topic, payload, qos=1):
         info = self.client.publish(topic, payload, qos)
         with self.changed:
-            assert self.changed.wait_for(lambda: info.mid in self.acked, within), f"no PUBACK for {topic}"
+            assert self.changed.wait_for(lambda: info.mid in self.acked, PATIENCE_S), f"no PUBACK for {topic}"
 
     def say(self, *lines):
         """Each a tuple of fields; returns when the broker has acknowledged."""
         self.publish(TO_BROKER, "".join("\t".join(map(str, line)) + "\n" for line in lines))
 
-    def heard(self, verb, *fields, after=0, within=5):
+    def heard(self, verb, *fields, after=0):
         """The first line of this verb from `after` on whose fields behind boot contain the given ones."""
         def found():
             return next((x for x in self.lines[after:] if x[0] == verb and all(f in x for f in fields)), None)
         with self.changed:
-            assert self.changed.wait_for(lambda: found() is not None, within), \
+            assert self.changed.wait_for(lambda: found() is not None, PATIENCE_S), \
                 f"no {verb} {fields}: {self.lines[after:]}"
             return found()
 
-    def got(self, topic, within=5):
+    def got(self, topic):
         def found():
             return next((m for m in self.messages if m[0] == topic), None)
         with self.changed:
-            assert self.changed.wait_for(lambda: found() is not None, within), f"nothing on {topic}"
+            assert self.changed.wait_for(lambda: found() is not None, PATIENCE_S), f"nothing on {topic}"
             return found()
 
     def presence(self, dn):
         return [x[0] for x in self.lines if x[0] in ("on", "off") and dn in x]
 
-    def online(self, within=5):
+    def online(self):
         """Asks for a snapshot -> {dn: conn}."""
         after = len(self.lines)
         self.say(("presence",))
-        self.heard("snap-end", after=after, within=within)
+        self.heard("snap-end", after=after)
         lines = self.lines[after:]
         start = next(i for i, x in enumerate(lines) if x[0] == "snap-begin")
         end = next(i for i, x in enumerate(lines) if x[0] == "snap-end")

@@ -11,7 +11,7 @@ import time
 import paho.mqtt.client as mqtt
 import pytest
 
-from client import stays, wait_until
+from client import PATIENCE_S, stays, wait_until
 from mqtt_device import ConnectRefused, credentials
 from plugin_broker import PASSWORD, PK, SECRET, TO_BROKER, Service, broker, join, service  # noqa: F401
 
@@ -85,7 +85,7 @@ def test_mqtt5(broker, service):
         done.clear()
         c.connect("127.0.0.1", broker.port, 60)
         c.loop_start()
-        assert done.wait(5)
+        assert done.wait(PATIENCE_S)
         return c, rc[0]
     c, rc = attempt("0" * 64)
     assert rc == 135  # not authorized
@@ -144,7 +144,7 @@ def test_on_and_off(service, join):
     d.drop()
     off = service.heard("off", d.name, after=after)
     assert list(map(int, off[1:4])) == [boot, seq + 1, conn]
-    beat = service.heard("beat", after=len(service.lines), within=3)
+    beat = service.heard("beat", after=len(service.lines))
     assert int(beat[2]) == seq + 1 and int(beat[1]) == boot
 
 
@@ -270,10 +270,8 @@ def test_nothing_queued(broker, service, join, clean):
 
 def test_revoked(service, join):
     d = join()
-    started = time.monotonic()
     service.say(("cred-del", PK, d.name))
-    d.wait_closed(2)
-    assert d.closed_at - started < 0.5
+    d.wait_closed()
     service.heard("off", d.name)
     assert refused(d) == 5
 

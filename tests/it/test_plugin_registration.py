@@ -6,7 +6,7 @@ import hmac
 
 import pytest
 
-from client import stays, wait_until
+from client import PATIENCE_S, stays, wait_until
 from mqtt_device import ConnectRefused, MqttDevice
 from plugin_broker import PK, broker, service  # noqa: F401
 
@@ -29,13 +29,13 @@ class Registrar:
         self.open.append(d)
         return d.connect(subscribe=False, login=login)
 
-    def asked(self, dn, kind="register", within=5):
+    def asked(self, dn, kind="register"):
         """The line about this device, once it is there -> the number of its connection."""
         def found():
             return next((line for topic, payload, _ in self.service.messages if topic == "/otad/register"
                          for line in [payload.decode().rstrip("\n").split("\t")] if line[0] == kind and line[3] == dn), None)
         with self.service.changed:
-            assert self.service.changed.wait_for(lambda: found() is not None, within), self.service.messages[-5:]
+            assert self.service.changed.wait_for(lambda: found() is not None, PATIENCE_S), self.service.messages[-5:]
             line = found()
         assert line[2] == PK and line[4] == "127.0.0.1" and len(line) == 5
         return line[1]

@@ -4,14 +4,13 @@ import contextlib
 import pathlib
 import re
 import signal
-import threading
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
 import pytest
 
-from client import http_request, post_form, wait_until
+from client import at_once, http_request, post_form, wait_until
 
 F = "iot.firmware."
 FORMAT = "iot.common.InvalidFormattedParameter"
@@ -76,18 +75,6 @@ class World:
 
     def listed(self, count):
         return {"TargetSelection": "SPECIFIC", "DnListFileUrl": self.api.name_list(self.names[:count])}
-
-
-def at_once(call, n=8):
-    """n results of call(), asked for at the same time."""
-    got = []
-    threads = [threading.Thread(target=lambda: got.append(call())) for _ in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(60)
-    assert len(got) == n
-    return got
 
 
 def end_of(url):

@@ -57,8 +57,8 @@ def test_kill_under_load_loses_no_report(stack, fleet):
     loads = [Load(d) for d in f.devices]
     for load in loads:
         load.start()
-    for _ in range(4):
-        time.sleep(0.7)
+    for i in range(4):
+        wait_until(lambda n=500 * (i + 1): sum(len(x.acked()) for x in loads) > n)
         stack.kill_otad()
         stack.start_otad()
     want = finish(stack, f.pk, loads)
