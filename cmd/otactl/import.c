@@ -58,7 +58,7 @@ static char *field_trim(char *s)
 
 	s += strspn(s, " \t");
 	len = strlen(s);
-	while (len && strchr(" \t\r\n", s[len - 1]))
+	while (len && strchr(" \t\r", s[len - 1]))
 		s[--len] = '\0';
 	if (len >= 2 && s[0] == '"' && s[len - 1] == '"') {
 		s[len - 1] = '\0';
@@ -146,7 +146,7 @@ static void line_take(struct import *im, char *line)
 	if (im->line_no == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
 		line += 3; /* byte order mark */
 	line = line + strspn(line, " \t");
-	if (*line == '\0' || *line == '\r' || *line == '\n')
+	if (*line == '\0' || *line == '\r')
 		return;
 	n = fields_split(line, field);
 	if (is_heading(im, field[0]))
@@ -164,26 +164,43 @@ static void line_take(struct import *im, char *line)
 		row_add(im, field[0], field[1], version);
 }
 
+/* The next line, without its end; false at the end of the file. *ret_why: what makes it no line of text, or NULL. */
+static bool line_read(struct import *im, char line[LINE_BYTES], const char **ret_why)
+{
+	size_t len = 0;
+	int c = getc(im->file);
+
+	*ret_why = NULL;
+	if (c == EOF)
+		return false;
+	for (; c != '\n' && c != EOF; c = getc(im->file)) {
+		if (c == '\0')
+			*ret_why = "the line holds a NUL";
+		else if (len == LINE_BYTES - 1)
+			*ret_why = "the line is too long";
+		else
+			line[len++] = (char)c;
+	}
+	line[len] = '\0';
+	im->line_no++;
+	return true;
+}
+
 /* Reads until the chunk is full; false at the end of the file. */
 static bool chunk_read(struct import *im)
 {
 	char line[LINE_BYTES];
+	const char *why;
 
 	while (im->n_rows < CHUNK_ROWS) {
-		if (!fgets(line, sizeof line, im->file))
+		if (!line_read(im, line, &why))
 			return false;
-		im->line_no++;
-		if (!strchr(line, '\n') && !feof(im->file)) {
-			int c;
-
-			do {
-				c = fgetc(im->file);
-			} while (c != '\n' && c != EOF);
+		if (why) {
 			im->n_read++;
-			bad_line(im, "the line is too long");
-			continue;
+			bad_line(im, why);
+		} else {
+			line_take(im, line);
 		}
-		line_take(im, line);
 	}
 	return true;
 }
