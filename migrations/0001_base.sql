@@ -19,6 +19,12 @@ create table instance (
 );
 create unique index instance_default on instance (account_id) where is_default;
 
+-- Something that only the right master key opens, sealed by whoever was first to have one; aad "master_key".
+create table master_key_check (
+	one        boolean primary key default true check (one),
+	sealed     bytea not null
+);
+
 create table access_key (
 	id         bigint generated always as identity primary key,
 	account_id bigint not null references account,

@@ -43,7 +43,7 @@ const char *ctl_option(const struct ctl *c, const char *name);
 enum err ctl_needed(const struct ctl *c, const char *name, const char **ret) MUST_USE;
 /* The account of --account, or the default one. */
 enum err ctl_account(struct ctl *c, int64_t *ret) MUST_USE;
-/* The master key of the configuration. */
+/* The master key of the configuration, which has to be that of the database. Outside a transaction. */
 enum err ctl_master(struct ctl *c, struct seal_key *ret) MUST_USE;
 /* One row of the audit trail, in the transaction that is open; the operator is who runs this. */
 enum err ctl_audit(struct ctl *c, int64_t account_id, const char *action, const char *target) MUST_USE;

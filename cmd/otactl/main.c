@@ -8,6 +8,7 @@
 #include "engine/ids.h"
 #include "storage/account.h"
 #include "storage/audit.h"
+#include "storage/master_key.h"
 #include "storage/migrate.h"
 #include "storage/secret.h"
 
@@ -186,7 +187,8 @@ enum err ctl_account(struct ctl *c, int64_t *ret)
 
 enum err ctl_master(struct ctl *c, struct seal_key *ret)
 {
-	return master_key_load(config_now()->master_key_file, ret, c->error);
+	TRY(master_key_load(config_now()->master_key_file, ret, c->error));
+	return store_master_key_check(c->db, ret);
 }
 
 enum err ctl_audit(struct ctl *c, int64_t account_id, const char *action, const char *target)
