@@ -21,6 +21,14 @@ static enum err parse_key(const char *text, const char *from, struct seal_key *r
 	return OK;
 }
 
+/* Root's group counts as root: systemd shows a service its credentials so, as 0440, and lets it in by an ACL. */
+static bool others_may_use(const struct stat *st)
+{
+	bool of_root = st->st_uid == 0 && st->st_gid == 0;
+
+	return (st->st_mode & (S_IRWXO | (of_root ? S_IWGRP | S_IXGRP : S_IRWXG))) != 0;
+}
+
 /* The content of an open file, at most KEY_FILE_MAX bytes, and nobody else's to read. */
 static enum err read_private(int fd, const char *path, char *out, struct error *e)
 {
@@ -31,7 +39,7 @@ static enum err read_private(int fd, const char *path, char *out, struct error *
 		return fail(e, ERR_CONFIG, "%s: %s", path, strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
 		return fail(e, ERR_CONFIG, "%s: not a regular file", path);
-	if (st.st_mode & (S_IRWXG | S_IRWXO))
+	if (others_may_use(&st))
 		return fail(e, ERR_CONFIG, "%s: group or others may use this file; chmod it to 0600", path);
 	n = read(fd, out, KEY_FILE_MAX);
 	if (n < 0)

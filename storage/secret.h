@@ -7,7 +7,7 @@
 #include "engine/base/crypto.h"
 
 /* 64 hex digits, in the environment variable OTAD_MASTER_KEY or else in the file at `path`, which nobody but
- * its owner may be able to read. ERR_CONFIG, never with a digit of the key in the text. */
+ * its owner may be able to read (but root's group a file of root's, as systemd's credentials). ERR_CONFIG, never with a digit of the key in the text. */
 enum err master_key_load(const char *path, struct seal_key *ret, struct error *e) MUST_USE;
 
 /* A sealed text; in the arena. */

@@ -184,7 +184,7 @@ static enum err start(struct world *w, const struct options *o, struct error *e)
 	log_event(EV_STARTING, LSTR("version", VERSION), LSTR("config", o->config ? o->config : ""),
 		  LSTR("role", c->role));
 	TRY(world_start(w, c, e));
-	TRY(world_write_ready(w, c, e));
+	world_write_ready(w, c, e->arena);
 	log_event(EV_READY, LINT("api_port", w->api ? api_port(w->api) : 0),
 		  LINT("store_port", world_store_port(w, 0)),
 		  LINT("store_device_port", world_store_port(w, 1)));

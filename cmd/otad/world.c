@@ -5,6 +5,7 @@
 #include "cmd/otad/housekeeper.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "storage/master_key.h"
 #include "storage/migrate.h"
 #include "storage/secret.h"
 
@@ -73,8 +74,9 @@ static enum err dir_make(const char *path, struct error *e)
 
 /* ---- database ---- */
 
-/* The database may come up a little later than we do; a schema that is not ours is refused at once. */
-static enum err schema_check_with(struct db *db, struct arena *a, struct error *e)
+/* The database may come up a little later than we do; a schema that is not ours, or secrets that our key does not open,
+ * are refused at once. */
+static enum err database_check_with(struct db *db, const struct seal_key *master, struct arena *a, struct error *e)
 {
 	int64_t until = clock_boot_ms() + DATABASE_WAIT_MS;
 	enum err err;
@@ -89,10 +91,11 @@ static enum err schema_check_with(struct db *db, struct arena *a, struct error *
 		(void)usleep(DATABASE_PAUSE_US);
 	}
 	TRY(err);
-	return store_migrated(db);
+	TRY(store_migrated(db));
+	return store_master_key_check(db, master);
 }
 
-static enum err schema_check(const struct config *c, struct error *e)
+static enum err database_check(const struct world *w, const struct config *c, struct error *e)
 {
 	struct db_options o = { .conninfo = c->database,
 				.connect_ms = 5000,
@@ -104,7 +107,7 @@ static enum err schema_check(const struct config *c, struct error *e)
 
 	arena_init(&a);
 	error_init(&own, &a);
-	err = schema_check_with(db, &a, &own);
+	err = database_check_with(db, &w->master, &a, &own);
 	if (err != OK)
 		err = fail(e, err, "%s", error_text(&own));
 	db_free(db);
@@ -225,7 +228,7 @@ enum err world_start(struct world *w, const struct config *c, struct error *e)
 	TRY(master_key_load(c->master_key_file, &w->master, e));
 	TRY(dir_make(c->state_dir, e));
 	TRY(tls_start(w, c, e));
-	TRY(schema_check(c, e));
+	TRY(database_check(w, c, e));
 	TRY(store_start(w, c, e));
 	w->env.store = w->store;
 	if (role_has(c, "engine"))
@@ -280,20 +283,26 @@ void world_reload(struct world *w)
 	housekeeper_wake(w->housekeeper);
 }
 
-enum err world_write_ready(const struct world *w, const struct config *c, struct error *e)
+static bool ready_write(const struct world *w, const char *tmp)
 {
-	const char *path = arena_printf(e->arena, "%s/ready.env", c->state_dir);
-	const char *tmp = arena_printf(e->arena, "%s.new", path);
 	FILE *f = fopen(tmp, "we");
 	bool good;
 
 	if (!f)
-		return fail(e, ERR_IO, "%s: %s", tmp, strerror(errno));
+		return false;
 	good = fprintf(f, "api_port=%d\nstore_port=%d\nstore_device_port=%d\npid=%d\n",
 		       w->api ? api_port(w->api) : 0, world_store_port(w, 0), world_store_port(w, 1),
 		       (int)getpid()) > 0;
-	good = fclose(f) == 0 && good;
-	if (!good || rename(tmp, path) != 0)
-		return fail(e, ERR_IO, "%s: %s", path, strerror(errno));
-	return OK;
+	return fclose(f) == 0 && good;
+}
+
+void world_write_ready(const struct world *w, const struct config *c, struct arena *a)
+{
+	const char *path = arena_printf(a, "%s/ready.env", c->state_dir), *tmp = arena_printf(a, "%s.new", path);
+
+	if (ready_write(w, tmp) && rename(tmp, path) == 0)
+		return;
+	log_event(EV_READY_FILE, LSTR("file", path), LSTR("why", strerror(errno)));
+	(void)unlink(tmp);
+	(void)unlink(path); /* it tells of the last start */
 }

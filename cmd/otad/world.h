@@ -34,8 +34,9 @@ enum err world_start(struct world *w, const struct config *c, struct error *e) M
 void world_reload(struct world *w);
 /* Where the package server's door with this number listens; 0: nowhere. */
 int world_store_port(const struct world *w, size_t door);
-/* <state_dir>/ready.env: the ports that were really taken, for scripts. */
-enum err world_write_ready(const struct world *w, const struct config *c, struct error *e) MUST_USE;
+/* <state_dir>/ready.env: the ports that were really taken, for scripts. When it cannot be written, as on a full disk,
+ * that is logged. */
+void world_write_ready(const struct world *w, const struct config *c, struct arena *a);
 /* Finishes accepted work and stops everything, in reverse order. */
 void world_stop(struct world *w);
 

@@ -11,13 +11,20 @@ import threading
 import time
 import uuid
 
+import psycopg2
 import pytest
 
 from client import Client, http_request, wait_until
+from conftest import ROOT, build_dir
 
 
 def run_otad(stack, *words, **env):
     return subprocess.run([str(stack.bin / "otad"), *words], capture_output=True, text=True, timeout=60,
+                          env={**stack.env, **env})
+
+
+def run_otactl(stack, *words, **env):
+    return subprocess.run([str(stack.bin / "otactl"), *words], capture_output=True, text=True, timeout=60,
                           env={**stack.env, **env})
 
 
@@ -52,7 +59,6 @@ def test_wrong_usage_ends_with_2(stack, words):
 
 
 def test_missing_migrations_are_said(stack, conf):
-    import psycopg2
     name = "empty_" + uuid.uuid4().hex[:8]
     c = psycopg2.connect(stack.pg)
     c.autocommit = True
@@ -75,6 +81,39 @@ def test_master_key_that_everybody_can_read_is_refused(stack, conf, tmp_path):
     assert r.returncode == 1 and "not hex" not in r.stderr
 
 
+WRONG_KEY = "not the one that the secrets in the database are sealed under"
+
+
+def test_a_wrong_master_key_is_found_at_the_start(stack, conf, tmp_path):
+    key = tmp_path / "master.key"
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    path = conf(f"master_key_file = {key}", drop=("master_key_file",))
+    r = run_otad(stack, "--config", path)
+    assert r.returncode == 1 and WRONG_KEY in r.stderr and "ab" * 32 not in r.stderr
+    assert any('"event":"config_bad"' in line for line in r.stderr.splitlines())
+    before = stack.sql_one("select count(*) from access_key")
+    r = run_otactl(stack, "--config", path, "key", "create", "--name", "x", "--role", "viewer")
+    assert r.returncode == 1 and WRONG_KEY in r.stderr and "AccessKeySecret" not in r.stdout
+    assert stack.sql_one("select count(*) from access_key") == before
+    assert run_otactl(stack, "--config", path, "key", "list").returncode == 0  # needs no secret
+
+
+def test_a_new_database_takes_the_first_key(stack, conf, tmp_path):
+    name = "first_" + uuid.uuid4().hex[:8]
+    c = psycopg2.connect(stack.pg)
+    c.autocommit = True
+    c.cursor().execute(f"create database {name}")
+    c.close()
+    path = conf(f"database = {stack.pg} dbname={name}", drop=("database",))
+
+    def create(key):
+        return run_otactl(stack, "--config", path, "key", "create", "--name", "x", "--role", "viewer",
+                          OTAD_MASTER_KEY=key).returncode
+    assert run_otactl(stack, "--config", path, "migrate").returncode == 0
+    assert [create(key) for key in ("ab" * 32, "cd" * 32, "ab" * 32)] == [0, 1, 0]
+
+
 def test_a_taken_port_is_said(stack, conf):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -82,6 +121,14 @@ def test_a_taken_port_is_said(stack, conf):
         r = run_otad(stack, "--config", conf(f"store_listen = 127.0.0.1:{s.getsockname()[1]}",
                                              f"state_dir = {stack.dir}/otherstate", drop=("store_listen", "state_dir")))
     assert r.returncode == 1 and "start_failed" in r.stderr
+
+
+def test_what_the_service_names_is_installed(tmp_path):
+    subprocess.run(["cmake", "--install", str(build_dir()), "--prefix", str(tmp_path)], check=True, capture_output=True)
+    named = re.findall(r"=(?:file:)?/usr/(\S+)", (ROOT / "deploy/otad.service").read_text())
+    assert len(named) == 2
+    for path in [*named, "bin/otactl", "lib/otad/otad_mosquitto.so", "share/doc/otad/LICENSE"]:
+        assert (tmp_path / path).is_file(), path
 
 
 # ---- reload ----
@@ -217,6 +264,22 @@ def test_ready_env_names_the_real_ports(stack):
     values = dict(line.split("=") for line in text.splitlines())
     assert values["api_port"] == stack.endpoint.split(":")[1]
     assert values["store_port"] == stack.store.split(":")[1]
+
+
+def test_a_full_disk_for_ready_env_does_not_stop_the_start(stack, otad_default):
+    """Stands for any reason why it cannot be written."""
+    new = stack.config.parent / "state/ready.env.new"
+    stack.stop_otad()
+    new.mkdir()
+    try:
+        lines = len(stack.log())
+        stack.start_otad()
+        assert "ready.env" in stack.wait_log("ready_file_failed", after=lines)["file"]
+        assert not (new.parent / "ready.env").exists()  # nobody takes the ports of the last time for these
+    finally:
+        new.rmdir()
+    stack.restart_otad()
+    assert (new.parent / "ready.env").exists()
 
 
 # ---- logs, secrets ----

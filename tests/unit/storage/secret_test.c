@@ -13,8 +13,9 @@
 
 static const char digits[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/* Loads a key from a file of this content and mode. */
-static enum err load(const char *content, mode_t mode, struct seal_key *key, const char **ret_message)
+/* Loads a key from a file of this content and mode, which belongs to us and this group. */
+static enum err load_of_group(const char *content, mode_t mode, gid_t group, struct seal_key *key,
+			      const char **ret_message)
 {
 	static char message[256];
 	char path[] = "/tmp/otad-key-XXXXXX";
@@ -25,6 +26,7 @@ static enum err load(const char *content, mode_t mode, struct seal_key *key, con
 
 	CHECK(fd >= 0);
 	CHECK_INT(write(fd, content, strlen(content)), strlen(content));
+	CHECK_INT(fchown(fd, (uid_t)-1, group), 0);
 	CHECK_INT(fchmod(fd, mode), 0);
 	CHECK_INT(close(fd), 0);
 	arena_init(&a);
@@ -35,6 +37,25 @@ static enum err load(const char *content, mode_t mode, struct seal_key *key, con
 	CHECK_INT(unlink(path), 0);
 	arena_free(&a);
 	return err;
+}
+
+static enum err load(const char *content, mode_t mode, struct seal_key *key, const char **ret_message)
+{
+	return load_of_group(content, mode, getegid(), key, ret_message);
+}
+
+/* What systemd gives to a service with LoadCredential=: root's, readable by its group, that is by an ACL. */
+static void key_of_root_and_its_group(void)
+{
+	struct seal_key key;
+	const char *why;
+
+	(void)unsetenv("OTAD_MASTER_KEY");
+	CHECK_INT(load(digits, 0440, &key, &why), geteuid() == 0 && getegid() == 0 ? OK : ERR_CONFIG);
+	CHECK_INT(load(digits, 0460, &key, &why), ERR_CONFIG);
+	CHECK_INT(load(digits, 0444, &key, &why), ERR_CONFIG);
+	if (geteuid() == 0)
+		CHECK_INT(load_of_group(digits, 0440, 1, &key, &why), ERR_CONFIG);
 }
 
 static void key_file(void)
@@ -49,7 +70,7 @@ static void key_file(void)
 	CHECK_INT(key.bytes[0], 0);
 	CHECK_INT(key.bytes[31], 0x1f);
 	CHECK_INT(load(digits, 0400, &key, &why), OK);
-	CHECK_INT(load(line, 0640, &key, &why), ERR_CONFIG);
+	CHECK_INT(load(line, 0660, &key, &why), ERR_CONFIG);
 	CHECK(strstr(why, "0600") != NULL);
 	CHECK_INT(load(line, 0604, &key, &why), ERR_CONFIG);
 	CHECK_INT(load("", 0600, &key, &why), ERR_CONFIG);
@@ -120,5 +141,6 @@ static void sealing(void)
 	arena_free(&a);
 }
 
-TESTS("storage/secret", { "key file", key_file }, { "key from the environment", key_environment },
+TESTS("storage/secret", { "key file", key_file }, { "key of root and its group", key_of_root_and_its_group },
+      { "key from the environment", key_environment },
       { "key missing", key_missing }, { "sealing", sealing })
