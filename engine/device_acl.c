@@ -5,8 +5,8 @@
 
 enum { PUB = 1, SUB = 2, NO_PUB = 4, NO_SUB = 8, DIRECT = 16 };
 
-/* Levels of a pattern: @P and @D are the device's own names, + is any one level, # is one or more levels at
- * the end. A refusal stands before the row that would allow. */
+/* Levels of a pattern: @P and @D are the device's own names, + is any one level, *x one that ends with x, # is one or
+ * more levels at the end. A refusal stands before the row that would allow. */
 static const struct {
 	const char *pattern;
 	int flags;
@@ -23,6 +23,15 @@ static const struct {
 	{ "/sys/@P/@D/thing/config/get", PUB | NO_SUB },
 	{ "/sys/@P/@D/thing/config/get_reply", NO_PUB | SUB | DIRECT },
 	{ "/sys/@P/@D/thing/config/push", NO_PUB | SUB | DIRECT },
+	/* A device answers services and what a gateway is told; all other answers, and services, are for it. */
+	{ "/sys/@P/@D/thing/service/*_reply", PUB },
+	{ "/sys/@P/@D/thing/service/+/*_reply", PUB },
+	{ "/sys/@P/@D/thing/service/#", NO_PUB | SUB },
+	{ "/sys/@P/@D/thing/event/+/*_reply", NO_PUB | SUB },
+	{ "/sys/@P/@D/thing/event/+/+/*_reply", NO_PUB | SUB },
+	{ "/sys/@P/@D/thing/deviceinfo/*_reply", NO_PUB | SUB },
+	{ "/sys/@P/@D/thing/topo/change_reply", PUB },
+	{ "/sys/@P/@D/thing/topo/*_reply", NO_PUB | SUB },
 	{ "/sys/@P/@D/thing/#", PUB | SUB },
 	{ "/sys/@P/@D/rrpc/response/+", PUB },
 	{ "/sys/@P/@D/rrpc/request/+", SUB },
@@ -70,6 +79,8 @@ static bool level_fits(const char *p, size_t pn, const char *t, size_t tn, struc
 
 	if (pn == 2 && p[0] == '@')
 		name = p[1] == 'P' ? &m->pk : &m->dn;
+	if (*p == '*')
+		return tn >= pn - 1 && memcmp(t + tn - (pn - 1), p + 1, pn - 1) == 0;
 	if (!name)
 		return (pn == 1 && *p == '+' && tn > 0 && !(tn == 1 && *t == '#')) ||
 		       (pn == tn && memcmp(p, t, pn) == 0);
