@@ -273,11 +273,12 @@ void encode_error(struct arena *a, struct buf *to, enum format f, const struct a
 void request_refuse(struct request *rq, enum format f, const struct action *action, const void *why,
 		    const struct error *error)
 {
-	const char *host = request_header(rq, "Host");
+	const char *given = request_header(rq, "Host");
+	char *host = arena_strdup(&rq->arena, given && given[0] ? given : "otad");
 
+	utf8_mend(host); /* bytes of anybody: the request may have been refused before they were looked at */
 	rq->status = err_info(err_shown(error->err))->http_status;
 	rq->content_type = format_content_type(f);
 	rq->reply = buf_owned(&rq->arena, REPLY_MAX);
-	encode_error(&rq->arena, rq->reply, f, action, why, rq->request_id, host && host[0] ? host : "otad",
-		     error);
+	encode_error(&rq->arena, rq->reply, f, action, why, rq->request_id, host, error);
 }

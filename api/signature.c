@@ -2,6 +2,7 @@
 #include "api/signature.h"
 
 #include "engine/base/crypto.h"
+#include "engine/base/parse.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -130,6 +131,23 @@ static bool has_token(const struct request *rq, const struct params *p)
 	       request_header(rq, "x-acs-security-token") || request_header(rq, "x-acs-bearer-token");
 }
 
+/* What of the headers is looked up, stored or shown again is text, as parameters are. */
+static bool headers_valid(const struct request *rq)
+{
+	static const char *const used[] = { "authorization", "host", "content-type" };
+
+	for (size_t i = 0; i < rq->n_headers; i++) {
+		const char *name = rq->headers[i].name, *value = rq->headers[i].value;
+		bool matters = strncasecmp(name, "x-acs-", 6) == 0;
+
+		for (size_t k = 0; k < ARRAY_LEN(used); k++)
+			matters |= strcasecmp(name, used[k]) == 0;
+		if (matters && !utf8_valid(value, strlen(value)))
+			return false;
+	}
+	return true;
+}
+
 enum err credentials_read(struct request *rq, const struct params *p, struct error *e,
 			  struct credentials *ret)
 {
@@ -138,6 +156,8 @@ enum err credentials_read(struct request *rq, const struct params *p, struct err
 	*ret = (struct credentials){ .scheme = signature_scheme(rq) };
 	if (type && strcasecmp(type, "BEARERTOKEN") == 0)
 		return fail_param(e, ERR_SIGNATURE_METHOD, NULL);
+	if (!headers_valid(rq))
+		return fail_param(e, ERR_BAD_REQUEST, NULL);
 	TRY(ret->scheme == SCHEME_ACS3 ? read_acs3(rq, e, ret) : read_rpc(p, e, ret));
 	return has_token(rq, p) ? fail_param(e, ERR_SECURITY_TOKEN, NULL) : OK;
 }

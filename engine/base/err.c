@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/err.h"
 
+#include "engine/base/parse.h"
+
 #include <string.h>
 
 static const struct err_info infos[ERR_COUNT] = {
@@ -29,13 +31,16 @@ void error_clear(struct error *e)
 enum err fail(struct error *e, enum err err, const char *fmt, ...)
 {
 	va_list ap;
+	char *message;
 
 	ensure(err != OK);
 	if (e->err != OK)
 		return err;
 	va_start(ap, fmt);
-	e->message = arena_vprintf(e->arena, fmt, ap);
+	message = arena_vprintf(e->arena, fmt, ap);
 	va_end(ap);
+	utf8_mend(message); /* "%.64s" may have cut a character in two */
+	e->message = message;
 	e->err = err;
 	return err;
 }

@@ -208,6 +208,17 @@ bool utf8_valid(const char *s, size_t len)
 	return true;
 }
 
+void utf8_mend(char *s)
+{
+	uint32_t cp;
+
+	for (size_t n; *s; s += n ? n : 1) {
+		n = utf8_decode((const unsigned char *)s, strlen(s), &cp);
+		if (n == 0)
+			*s = '?';
+	}
+}
+
 uint32_t utf8_next(const char **s)
 {
 	uint32_t cp = 0;

@@ -30,6 +30,8 @@ void format_gmt_dashed(utc_ms t, char out[GMT_TEXT_LEN]);
 
 /* Valid UTF-8 (no surrogates, no overlong forms)? */
 bool utf8_valid(const char *s, size_t len);
+/* Makes it valid: what belongs to no character becomes a question mark. For texts that a length has cut. */
+void utf8_mend(char *s);
 /* Code points of a valid UTF-8 string. */
 size_t utf8_count(const char *s);
 /* Next code point of a valid UTF-8 string, advancing *s; 0 at the end. */

@@ -144,6 +144,9 @@ static void error_keeps_the_first_failure(void)
 	CHECK_INT(e.err, ERR_IO);
 	CHECK_STR(error_text(&e), "first 1");
 	error_clear(&e);
+	CHECK_INT(fail(&e, ERR_IO, "%.1s is cut", "\xc3\xa9"), ERR_IO);
+	CHECK_STR(error_text(&e), "? is cut");
+	error_clear(&e);
 	CHECK_INT(fail_param(&e, ERR_MISSING_PARAM, "FirmwareId"), ERR_MISSING_PARAM);
 	CHECK_STR(error_code(&e), "MissingFirmwareId");
 	CHECK_STR(error_text(&e), "FirmwareId is mandatory for this action.");

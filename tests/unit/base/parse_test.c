@@ -190,6 +190,12 @@ static void utf8(void)
 
 		CHECK_INT(utf8_next(&s), 0x4e2d);
 	}
+	{
+		char cut[] = "a\xe4\xb8 \xff\xe4\xb8\xad\xe4\xb8";
+
+		utf8_mend(cut);
+		CHECK_STR(cut, "a?? ?\xe4\xb8\xad??");
+	}
 }
 
 static void character_sets(void)
