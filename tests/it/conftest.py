@@ -25,7 +25,9 @@ Also importable: client.wait_until, client.stays, client.raw_exchange, mqtt_devi
 Environment: OTAD_BUILD (build directory, default build/asan, else build/dev), OTAD_KEEP=1 keeps the stack's
 directory. At the end otad has to stop on SIGTERM with status 0, without a sanitizer report and without
 error-level log lines that no test announced; otherwise the last test of the session fails."""
+import atexit
 import fnmatch
+import functools
 import json
 import os
 import pathlib
@@ -92,15 +94,24 @@ class Logged:
         return wait_until(found, within, lambda: f"no {event} {fields} in the log")
 
 
+@functools.cache
+def clock_file():
+    """One for all stacks of the session: their clients share one idea of the time."""
+    handle, name = tempfile.mkstemp(prefix="otad-it-clock.")
+    os.write(handle, struct.pack("<q", 0))
+    os.fchmod(handle, 0o644)
+    os.close(handle)
+    atexit.register(os.unlink, name)
+    return pathlib.Path(name)
+
+
 class Stack(Logged):
     def __init__(self, settings=None, tls=False):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-it."))
         self.settings = {**DEFAULTS, **(settings or {})}
         self.announced = set()
         self.problems = []
-        self.clock = self.dir / "clock"
-        self.clock.write_bytes(struct.pack("<q", client.ahead_s * 1000))
-        self.env = {**os.environ, "OTAD_BUILD": str(build_dir()), "OTAD_TEST_CLOCK": str(self.clock)}
+        self.env = {**os.environ, "OTAD_BUILD": str(build_dir()), "OTAD_TEST_CLOCK": str(clock_file())}
         self.env.setdefault("ASAN_OPTIONS", "abort_on_error=0:exitcode=99:detect_leaks=1:strict_string_checks=1")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99")
         self.env.setdefault("TSAN_OPTIONS", "halt_on_error=1:exitcode=99")
@@ -194,10 +205,10 @@ class Stack(Logged):
         os.kill(self.otad_pid, number)
 
     def advance(self, seconds):
-        """Moves the server's clock ahead, and that of the clients: schedules, retries and time limits come
+        """Moves the clock of all servers ahead, and that of the clients: schedules, retries and time limits come
         without waiting. Durations (pace, grace after a connect) stay real."""
         client.ahead_s += seconds
-        with self.clock.open("r+b") as f:
+        with clock_file().open("r+b") as f:
             f.write(struct.pack("<q", client.ahead_s * 1000))
 
     # ---- looking inside ----

@@ -280,6 +280,13 @@ def tls_dir(tls_stack):
     yield directory
     renew(tls_stack, directory)
     reload(tls_stack)
+    wait_until(lambda: serials(tls_stack) == {name: serial(directory / f"{name}.crt") for name in servers(tls_stack)})
+
+
+def serial(certificate):
+    out = subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", str(certificate)], capture_output=True,
+                         text=True, timeout=60, check=True).stdout
+    return out.strip().removeprefix("serial=")
 
 
 def renew(stack, directory):
