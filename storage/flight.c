@@ -6,7 +6,6 @@
 #include <poll.h>
 
 #define ALIVE_MS 1000
-#define FROZEN_MS 9000 /* the lease, and time for the next owner to connect; clients wait 10 s */
 
 struct look {
 	bool in_flight;
@@ -27,7 +26,7 @@ static enum err look(struct db *db, const int64_t *job_ids, size_t n, struct loo
 	return OK;
 }
 
-enum err store_flight_wait(struct db *db, const int64_t *job_ids, size_t n)
+enum err store_flight_wait(struct db *db, const int64_t *job_ids, size_t n, int64_t until_ms)
 {
 	int64_t began = clock_boot_ms();
 	struct look now, before = { .lease_ms = 0 };
@@ -36,8 +35,11 @@ enum err store_flight_wait(struct db *db, const int64_t *job_ids, size_t n)
 		int64_t waited = clock_boot_ms() - began;
 
 		TRY(look(db, job_ids, n, &now));
-		if (!now.in_flight || waited >= FROZEN_MS)
+		if (!now.in_flight)
 			return OK;
+		if (clock_boot_ms() >= until_ms)
+			return fail(db_error(db), ERR_UNAVAILABLE,
+				    "The order is in force, but a push that was on its way may still reach its device.");
 		if (waited < ALIVE_MS)
 			before = now;
 		else if (now.epoch == before.epoch && now.lease_ms > before.lease_ms)

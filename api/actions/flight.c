@@ -3,6 +3,8 @@
 
 #include "storage/flight.h"
 
+#define ANSWER_MS 500 /* for the last look and the answer */
+
 struct flight {
 	const int64_t *job_ids;
 	size_t n;
@@ -14,9 +16,7 @@ static enum err await(struct call *c, void *arg)
 
 	c->env->wake_engine(c->env->wake_ctx);
 	c->env->wake_maker(c->env->wake_ctx);
-	if (store_flight_wait(c->db, f->job_ids, f->n) != OK)
-		error_clear(c->error); /* the order is committed: this is no error of the call */
-	return OK;
+	return store_flight_wait(c->db, f->job_ids, f->n, c->answer_by_ms - ANSWER_MS);
 }
 
 void flight_await(struct call *c, const int64_t *job_ids, size_t n)

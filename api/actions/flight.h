@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that give orders which stop pushes: they are answered when the order holds (storage/flight.h). */
+/* Calls that give orders which stop pushes: they are answered when the order holds (storage/flight.h), with
+ * ServiceUnavailable when that cannot be said in time. */
 #ifndef API_ACTIONS_FLIGHT_H
 #define API_ACTIONS_FLIGHT_H
 

@@ -18,6 +18,7 @@
 #define LIST_DEFAULT 50
 #define LIST_MAX 100000
 #define TRIES 5
+#define HOLDS_MS 30000 /* longer than a frozen engine keeps its lease */
 #define STATE(s) (1 << (s))
 
 static const char *job_text(struct ctl *c, int64_t id)
@@ -193,7 +194,7 @@ static enum err job_change(struct ctl *c, int64_t id, const char *action,
 			err = db_commit(c->db);
 	}
 	TRY(err);
-	return store_flight_wait(c->db, &id, 1);
+	return store_flight_wait(c->db, &id, 1, clock_boot_ms() + HOLDS_MS);
 }
 
 static enum err pause_change(struct ctl *c, int64_t id, bool *ret_changed)

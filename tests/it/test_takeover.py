@@ -28,9 +28,8 @@ def frozen(pid):
 
 
 @pytest.fixture
-def second(stack, another):
+def second(another):
     """A standby beside the stack's otad, which ticks."""
-    assert stack.metric("otad_engine_owner") == 1
     return another()
 
 
@@ -207,7 +206,7 @@ def test_reports_of_a_dead_owner_are_applied_when_it_is_back(stack, api, fleet, 
 
 
 def cancel(otad, job):
-    Client(otad.endpoint, otad.stack.ak, otad.stack.sk, timeout=30).must(
+    Client(otad.endpoint, otad.stack.ak, otad.stack.sk, timeout=90).must(
         "CancelOTATaskByJob", JobId=job, CancelQueuedTask=True, CancelNotifiedTask=True, CancelInProgressTask=True)
     assert otad.api.job_info(job)["JobStatus"] == "CANCELED"
 
@@ -218,8 +217,8 @@ def holds(f, pushes):
 
 
 @pytest.mark.parametrize("round", range(3))
-def test_cancel_holds_though_the_owner_is_frozen(stack, api, fleet, second, round):
-    f = fleet(60, "1.0.0")
+def test_cancel_holds_though_the_owner_is_frozen(stack, api, fleet, another, round):
+    second, f = another(api_answer_ms=60_000), fleet(60, "1.0.0")
     job = api.job(api.firmware(f.pk), MaximumPerMinute=300)
     wait_until(lambda: len(arrivals(f.devices)) >= 5 + 3 * round, 30)
     with frozen(stack.otad_pid):
@@ -228,18 +227,47 @@ def test_cancel_holds_though_the_owner_is_frozen(stack, api, fleet, second, roun
     holds(f, pushes)
 
 
-def test_cancel_waits_for_pushes_in_the_hands_of_a_frozen_owner(stack, api, fleet, second):
+@contextlib.contextmanager
+def frozen_with_pushes(stack, f):
+    """The owner, frozen when it had handed pushes over and did not know yet whether they arrived -> the job."""
+    api = Client(stack.endpoint, stack.ak, stack.sk)
+    with contextlib.ExitStack() as thaw:
+        with frozen(stack.pid("broker")):
+            job = api.job(api.firmware(f.pk), MaximumPerMinute=300)
+            wait_until(lambda: stack.sql_one("select count(*) from push_batch where acked_ms is null") > 0, 20)
+            thaw.enter_context(frozen(stack.otad_pid))
+        yield job
+
+
+def test_cancel_waits_for_pushes_in_the_hands_of_a_frozen_owner(stack, fleet, another):
     """Their outcome is not known until it wakes up or another has cut it off from the broker."""
-    f, lines = fleet(60, "1.0.0"), len(second.log())
-    broker = stack.pid("broker")
-    with frozen(broker):
-        job = api.job(api.firmware(f.pk), MaximumPerMinute=300)
-        wait_until(lambda: stack.sql_one("select count(*) from push_batch where acked_ms is null") > 0, 20)
-        os.kill(stack.otad_pid, signal.SIGSTOP)
-    try:
+    second, f = another(api_answer_ms=60_000), fleet(60, "1.0.0")
+    with frozen_with_pushes(stack, f) as job:
+        lines = len(second.log())
         cancel(second, job)
         assert {"lease_taken", "broker_connected"} <= {e["event"] for e in second.log()[lines:]}
         pushes = settle(f.devices)
-    finally:
-        os.kill(stack.otad_pid, signal.SIGCONT)
     holds(f, pushes)
+
+
+def test_cancel_that_cannot_wait_does_not_say_that_it_holds(stack, fleet, another):
+    second, f = another(api_answer_ms=2800), fleet(60, "1.0.0")
+    with frozen_with_pushes(stack, f) as job:
+        answer = second.api.call("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True, CancelNotifiedTask=True)
+        assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+        assert second.api.job_info(job)["JobStatus"] == "CANCELED"
+        second.wait_log("lease_taken", TAKEOVER_S)
+        second.wait_log("broker_connected", TAKEOVER_S, client="publisher")
+        pushes = settle(f.devices)
+    holds(f, pushes)
+
+
+def test_pause_waits_as_long_as_it_takes(stack, fleet, second):
+    f = fleet(60, "1.0.0")
+    with frozen_with_pushes(stack, f) as job:
+        stack.otactl("job", "pause", job)
+        assert {"lease_taken", "broker_connected"} <= {e["event"] for e in second.log()}
+        pushes = settle(f.devices)
+    holds(f, pushes)
+    stack.otactl("job", "resume", job)
+    wait_until(lambda: all(d.pushes for d in f.devices), 60)
