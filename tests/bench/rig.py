@@ -130,8 +130,7 @@ class Stack:
 
     def __exit__(self, *_):
         self.db.close()
-        self._stack("down")
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self._stack("remove")
 
     def _sets(self):
         return [word for k, v in self.settings.items() for word in ("--set", f"{k}={v}")]

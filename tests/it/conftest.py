@@ -32,7 +32,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import ssl
 import struct
@@ -303,15 +302,9 @@ class Stack(Logged):
         assert not problems, f"{self.dir} (kept): " + "\n".join(problems[:20])
 
     def remove(self, keep=False):
-        subprocess.run([str(ROOT / "deploy/stack"), "down", str(self.dir)], env=self.env, capture_output=True,
+        verb = "down" if keep or os.environ.get("OTAD_KEEP") else "remove"
+        subprocess.run([str(ROOT / "deploy/stack"), verb, str(self.dir)], env=self.env, capture_output=True,
                        stdin=subprocess.DEVNULL, timeout=120, check=False)
-        place = self.dir / "place"
-        data = pathlib.Path(place.read_text().strip()) if place.exists() else None
-        if keep or os.environ.get("OTAD_KEEP"):
-            return
-        if data and self.dir not in data.parents:
-            shutil.rmtree(data, ignore_errors=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 class Otad(Logged):

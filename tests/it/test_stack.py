@@ -2,25 +2,30 @@
 """deploy/stack: what up starts, down stops, whatever happened in between."""
 import os
 import pathlib
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 
 import pytest
-from client import Client, wait_until
-from conftest import ROOT
+from client import Client, http_request, wait_until
+from conftest import ROOT, build_dir
 
 PARTS = ("postgres", "broker", "otad")
+
+
+def run(*words, check=True):
+    r = subprocess.run([str(ROOT / "deploy/stack"), *words], env={**os.environ, "OTAD_BUILD": str(build_dir())},
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+    assert not check or r.returncode == 0, r.stdout + r.stderr
+    return r
 
 
 @pytest.fixture
 def own(fresh_stack):
     """A stack that a test may break, and the command for it."""
-    def run(*words, check=True):
-        r = subprocess.run([str(ROOT / "deploy/stack"), *words], env=fresh_stack.env, stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=120, check=False)
-        assert not check or r.returncode == 0, r.stdout + r.stderr
-        return r
-    yield fresh_stack, run
+    return fresh_stack, run
 
 
 def alive(pid):
@@ -78,6 +83,82 @@ def test_down_after_a_crash_and_up_with_the_same_data(own):
     stack._read_env()
     # the key and the product are still there
     assert Client(stack.endpoint, stack.ak, stack.sk).device(pk)["ProductKey"] == pk
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A stack in a directory that only we can walk to: as root its data lie in /tmp. -> its directory, and where its data
+    are"""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    directory = home / "stack"
+    run("up", str(directory), "--fast")
+    data = pathlib.Path((directory / "place").read_text().strip())
+    assert (data.parent == pathlib.Path("/tmp")) == (os.getuid() == 0)
+    yield directory, data
+    if directory.exists():
+        run("remove", str(directory))
+
+
+def client_of(directory):
+    env = dict(line.split("=", 1) for line in (directory / "env").read_text().splitlines())
+    return Client(env["OTA_ENDPOINT"], env["OTA_AK"], env["OTA_SK"])
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_up_after_its_data_were_cleared_away(elsewhere, running):
+    """A new cluster with a key of its own, whatever of the old one still ran."""
+    directory, data = elsewhere
+    pids = [(directory / f"{p}.pid").read_text().split()[0] for p in PARTS]
+    old = client_of(directory)
+    pk = old.product()
+    if not running:
+        run("down", str(directory))
+    shutil.rmtree(data)
+    if running:
+        run("down", str(directory))
+    assert not any(alive(p) for p in pids) and not data.exists()
+    run("up", str(directory), "--fast")
+    new = client_of(directory)
+    assert new.product() != pk and (new.ak, new.sk) != (old.ak, old.sk)
+
+
+def test_remove_leaves_nothing(elsewhere, tmp_path):
+    directory, data = elsewhere
+    pids = [(directory / f"{p}.pid").read_text().split()[0] for p in PARTS]
+    down = run("down", str(directory)).stdout
+    assert f"in {data}" in down and f"deploy/stack remove {directory}" in down
+    run("up", str(directory), "--fast")
+    run("remove", str(directory))
+    assert not directory.exists() and not data.exists() and not any(alive(p) for p in pids)
+    assert not in_directory(data)
+    (tmp_path / "mine").mkdir()
+    assert run("remove", str(tmp_path / "mine"), check=False).returncode == 1  # not a stack's
+    assert (tmp_path / "mine").exists()
+
+
+def test_otad_is_started_with_tls_and_a_metrics_listener(own, tmp_path):
+    stack, run = own
+    subprocess.run([str(ROOT / "deploy/ca"), str(tmp_path / "ca"), "--name", "127.0.0.1"], check=True, capture_output=True)
+    tls = stack.dir / "own-tls"
+    shutil.copytree(tmp_path / "ca", tls)
+    for path in (tls, *tls.iterdir()):
+        shutil.chown(path, pathlib.Path(stack.config).owner())
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    run("stop", str(stack.dir), "otad")
+    run("start", str(stack.dir), "otad", "--set", f"api_tls_cert={tls}/api.crt", "--set", f"api_tls_key={tls}/api.key",
+        "--set", f"metrics_listen=127.0.0.1:{port}")
+    stack._read_env()
+    assert stack.protocol == "https"
+    context = ssl.create_default_context(cafile=str(tls / "ca.crt"))
+    assert Client(stack.endpoint, stack.ak, stack.sk, tls=context).product()
+    assert http_request("GET", f"http://127.0.0.1:{port}/readyz")[0] == 200
+    run("stop", str(stack.dir), "otad")
+    run("start", str(stack.dir), "otad")
+    stack._read_env()
+    assert stack.protocol == "http" and Client(stack.endpoint, stack.ak, stack.sk).product()
 
 
 def test_down_leaves_no_process_and_no_env(own):
