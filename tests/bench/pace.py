@@ -82,10 +82,12 @@ def create(stack, jobs):
     return ids
 
 
-def wait_out(sim, seconds):
+def wait_out(sim, seconds, going=lambda: True):
     end = time.monotonic() + seconds
-    while sim.poll() is None and time.monotonic() < end:
+    while sim.poll() is None and going() and time.monotonic() < end:
         time.sleep(0.2)
+    if not going():
+        raise RuntimeError("the faults have ended")
     if sim.poll() is not None:
         raise RuntimeError(f"the simulator ended with {sim.returncode}")
 
@@ -107,7 +109,7 @@ def main():
         if o.faults:
             faults.start()
         try:
-            wait_out(sim, o.seconds)
+            wait_out(sim, o.seconds, faults.is_alive if o.faults else lambda: True)
         finally:
             faults.over.set()
             if o.faults:
