@@ -105,14 +105,9 @@ void later_put(struct later *l, struct later_entry e)
 	}
 }
 
-bool later_take(struct later *l, utc_ms now, struct later_entry *ret)
+/* Moves an entry down to its place. */
+static void sink(struct later *l, size_t i)
 {
-	size_t i = 0;
-
-	if (l->count == 0 || l->items[0].due_ms > now)
-		return false;
-	*ret = l->items[0];
-	l->items[0] = l->items[--l->count];
 	for (;;) {
 		size_t least = i, a = 2 * i + 1, b = a + 1;
 
@@ -121,8 +116,32 @@ bool later_take(struct later *l, utc_ms now, struct later_entry *ret)
 		if (b < l->count && l->items[b].due_ms < l->items[least].due_ms)
 			least = b;
 		if (least == i)
-			return true;
+			return;
 		swap(&l->items[i], &l->items[least]);
 		i = least;
 	}
+}
+
+void later_forget(struct later *l, int64_t job_id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		if (l->items[i].job_id != job_id)
+			l->items[kept++] = l->items[i];
+	if (kept == l->count)
+		return;
+	l->count = kept;
+	for (size_t i = kept / 2; i-- > 0;)
+		sink(l, i);
+}
+
+bool later_take(struct later *l, utc_ms now, struct later_entry *ret)
+{
+	if (l->count == 0 || l->items[0].due_ms > now)
+		return false;
+	*ret = l->items[0];
+	l->items[0] = l->items[--l->count];
+	sink(l, 0);
+	return true;
 }

@@ -45,6 +45,8 @@ struct later {
 };
 void later_free(struct later *l);
 void later_put(struct later *l, struct later_entry e);
+/* Drops the entries of a job, before its rows are walked from the first one: whatever is due later enters again. */
+void later_forget(struct later *l, int64_t job_id);
 /* The earliest, if it is due. */
 bool later_take(struct later *l, utc_ms now, struct later_entry *ret);
 

@@ -51,6 +51,8 @@ static enum err walk(struct work *w, struct live_job *j)
 	}
 	if (j->cursor >= last || ready_depth(&j->ready) >= max->walk_until)
 		return OK;
+	if (j->cursor == 0) /* else every new walk would enter the same tasks again */
+		later_forget(&w->g->later, j->run.job_id);
 	TRY(store_tick_walk(w->g->db, j->run.job_id, j->cursor, last, max->walk_rows, &t, &n));
 	for (size_t i = 0; i < n; i++)
 		enter(w->g, j, &t[i], w->now);

@@ -82,5 +82,28 @@ static void test_later(void)
 	later_free(&l);
 }
 
+static void test_forget(void)
+{
+	struct later l = { .count = 0 };
+	struct later_entry e;
+	int64_t last = 0;
+	unsigned x = 7;
+	size_t n = 0;
+
+	later_forget(&l, 1);
+	for (int i = 0; i < 1000; i++) {
+		x = x * 1103515245u + 12345u;
+		later_put(&l, (struct later_entry){ .due_ms = x % 5000 + 1, .job_id = i % 3, .entry = entry(i, true) });
+	}
+	later_forget(&l, 1);
+	later_forget(&l, 7);
+	for (; later_take(&l, 5000, &e); n++) {
+		CHECK(e.job_id != 1 && e.due_ms >= last);
+		last = e.due_ms;
+	}
+	CHECK_INT(n, 667);
+	later_free(&l);
+}
+
 TESTS("dispatcher/ready", { "turns", test_turns }, { "put_back", test_put_back },
-      { "overflow", test_overflow }, { "later", test_later })
+      { "overflow", test_overflow }, { "later", test_later }, { "forget", test_forget })
