@@ -85,6 +85,16 @@ static enum err lease_keep(struct engine *g)
 	return OK;
 }
 
+/* Once at the start, also of who does not tick yet: what others write down later can be compared then. */
+static enum err pace_clock(struct engine *g)
+{
+	if (g->pace_offset_known)
+		return OK;
+	TRY(store_lease_machine(g->db, clock_boot_id(), clock_now() - clock_boot_ms(), &g->pace_offset_ms));
+	g->pace_offset_known = true;
+	return OK;
+}
+
 /* Where the journal was left, once at the start. Nobody else ever moves its position. */
 static enum err resume(struct engine *g)
 {
@@ -162,7 +172,7 @@ static enum err look(struct engine *g)
 	}
 	if (now >= g->drop_at_boot_ms) {
 		g->drop_at_boot_ms = now + DROP_MS;
-		TRY(store_tick_batches_drop(g->db, publish_time(), BATCH_KEEP_MS));
+		TRY(store_tick_batches_drop(g->db, publish_time(g) - BATCH_KEEP_MS));
 		TRY(store_tick_oldest_snapshot(g->db, &seconds));
 		metric_set(M_OLDEST_SNAPSHOT, seconds);
 	}
@@ -216,8 +226,8 @@ static enum err write_all(struct work *w)
 		seqs[i] = w->claims.items[i].task->t.seq;
 	}
 	if (w->claims.n > 0)
-		TRY(store_tick_batch(g->db, w->batch_id, w->now, jobs, seqs, w->claims.n));
-	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time());
+		TRY(store_tick_batch(g->db, w->batch_id, w->now_us / 1000 + g->pace_offset_ms, jobs, seqs, w->claims.n));
+	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
 }
 
 /* Whoever takes the lease over waits for our transaction; whoever has it already is seen here. */
@@ -385,6 +395,7 @@ static enum err turn(struct engine *g, bool *ret_more)
 {
 	int64_t boot = 0, position = 0;
 
+	TRY(pace_clock(g));
 	TRY(lease_keep(g));
 	if (!engine_leased(g))
 		return atomic_load(&g->standby) ? leftovers_apply(g, ret_more) : OK;
@@ -418,7 +429,7 @@ static void drain(struct engine *g)
 		(void)poll(NULL, 0, 10);
 		publish_acks(g, &g->arena);
 	}
-	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time());
+	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
 	if (e == OK)
 		e = store_lease_give_back(g->db, g->opt.shard, g->owner);
 	if (e != OK)

@@ -105,6 +105,8 @@ struct engine {
 	bool resumed;
 	bool recheck;	       /* look up what became of that commit */
 	VEC(struct undone) unknown_claims;
+	int64_t pace_offset_ms;	     /* publish_time() - clock_boot_ms() */
+	bool pace_offset_known;
 	int64_t recovered_epoch;
 
 	struct outstanding outstanding[OUTSTANDING_MAX];
@@ -269,8 +271,8 @@ void claim_return(struct work *w); /* the tick failed: everything back into the 
 void claim_committed(struct work *w);
 
 /* tick_publish.c */
-/* This moment, for what the gates depend on. */
-struct tick_time publish_time(void);
+/* This moment in the time of pace, which no jump of a clock changes (storage/lease.h). */
+utc_ms publish_time(const struct engine *g);
 void publish_acks(struct engine *g, struct arena *a);
 /* Is anything handed over and not acknowledged? */
 bool publish_open(const struct engine *g);

@@ -21,11 +21,9 @@
 #define CLAIMS_MS 400
 #define CLAIMS_MIN ((size_t)16)
 
-struct tick_time publish_time(void)
+utc_ms publish_time(const struct engine *g)
 {
-	return (struct tick_time){ .utc_ms = clock_now(),
-				   .boot_id = clock_boot_id(),
-				   .boot_ms = clock_boot_ms() };
+	return clock_boot_ms() + g->pace_offset_ms;
 }
 
 /* ---- batches and acknowledgements ---- */
@@ -345,7 +343,7 @@ void publish_replies(struct work *w)
 
 /* ---- recovery ---- */
 
-static enum err count_batch(struct engine *g, const struct tick_batch *b)
+static enum err count_batch(struct engine *g, const struct tick_batch *b, utc_ms now)
 {
 	for (size_t i = 0; i < b->n; i++) {
 		struct live_job *j = NULL;
@@ -355,12 +353,12 @@ static enum err count_batch(struct engine *g, const struct tick_batch *b)
 			continue;
 		TRY(e);
 		j->pace.unacked++;
-		if (b->acked)
-			pace_ack(&j->pace, 1, clock_boot_us() - b->age_ms * 1000);
+		if (b->acked_ms)
+			pace_ack(&j->pace, 1, clock_boot_us() - i64_max(now - b->acked_ms, 0) * 1000);
 		else
 			VEC_KEEP(&g->recovered_pushes, b->job_ids[i]);
 	}
-	if (!b->acked)
+	if (!b->acked_ms)
 		VEC_KEEP(&g->recovered, b->id);
 	return OK;
 }
@@ -368,6 +366,7 @@ static enum err count_batch(struct engine *g, const struct tick_batch *b)
 enum err publish_recover(struct engine *g)
 {
 	const struct tick_batch *b = NULL;
+	utc_ms now = publish_time(g);
 	size_t n = 0;
 	enum err e;
 
@@ -375,11 +374,11 @@ enum err publish_recover(struct engine *g)
 	g->recovered_pushes.n = 0;
 	memset(g->outstanding, 0, sizeof g->outstanding);
 	memset(g->batches, 0, sizeof g->batches);
-	TRY(store_tick_batches_recent(g->db, publish_time(), GATE_MS, &b, &n));
+	TRY(store_tick_batches_recent(g->db, now - GATE_MS, &b, &n));
 	for (size_t i = 0; i < g->jobs.n; i++)
 		pace_free(&g->jobs.items[i]->pace);
 	for (size_t i = 0; i < n; i++)
-		TRY(count_batch(g, &b[i]));
+		TRY(count_batch(g, &b[i], now));
 	if (g->recovered.n == 0)
 		return OK;
 	TRY(db_begin(g->db, DB_READ_WRITE));

@@ -436,19 +436,25 @@ create table task_event (
 create index task_event_task on task_event (job_id, seq);
 create table task_event_rest partition of task_event default;
 
--- One row per published batch, kept a few minutes: the pace gate is rebuilt from it after a restart.
+-- The time of pace: a machine's time since it was started, moved to what the time was when otad first ran on it. The
+-- database's clock may jump, and so may ours with it; a minute of pushes does not get shorter by that.
+create table machine (
+	boot_id   text collate "C" primary key, -- anew with every start of the machine
+	offset_ms bigint not null
+);
+
+-- One row per published batch, kept a few minutes: the pace gate is rebuilt from it after a restart. Its times are those
+-- of `machine`.
 create table push_batch (
 	id         bigint primary key,
 	claimed_ms bigint not null,
 	acked_ms   bigint,                        -- null: outcome not known yet
-	boot_id    text collate "C",              -- the same moment by that machine's clock, which never jumps
-	acked_boot_ms bigint,
 	job_ids    bigint[] not null,             -- one element per push
 	seqs       int[] not null
 );
 
--- What remains of push_batch, by month: n pushes of a job entered the broker between claimed_ms and at_ms. The proof of
--- pace (report_pace).
+-- What remains of push_batch, by month and in its times: n pushes of a job entered the broker between claimed_ms and
+-- at_ms. The proof of pace (report_pace).
 create table push_log (
 	at_ms      bigint not null,               -- when all of the batch was acknowledged, or counted as that
 	job_id     bigint not null,

@@ -10,6 +10,9 @@
  * database's clock at that moment. */
 enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, int64_t *ret_epoch,
 			  utc_ms *ret_now_ms) MUST_USE;
+/* The time of pace on this machine is clock_boot_ms() + *ret_offset_ms, for all processes and as long as it is not
+ * restarted; offset_ms is what it is to be if nobody has asked yet. ERR_DB_RETRY: somebody is asking just now. */
+enum err store_lease_machine(struct db *db, const char *boot_id, int64_t offset_ms, int64_t *ret_offset_ms) MUST_USE;
 /* Inside a transaction: locks the row against a takeover until it ends. ERR_NOT_FOUND: it is not ours any
  * more. */
 enum err store_lease_check(struct db *db, int shard, const char *owner, int64_t epoch) MUST_USE;

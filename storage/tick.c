@@ -348,8 +348,7 @@ enum err store_tick_batch_exists(struct db *db, int64_t id)
 	return db_one(db, S_tick_batch_exists, &a, NULL);
 }
 
-enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms,
-				   const struct tick_batch **ret, size_t *ret_n)
+enum err store_tick_batches_recent(struct db *db, utc_ms since, const struct tick_batch **ret, size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct tick_batch *out;
@@ -358,17 +357,13 @@ enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t 
 	int n;
 
 	args_init(&a, db);
-	arg_int(&a, now.utc_ms);
-	arg_int(&a, window_ms);
-	arg_text(&a, now.boot_id);
-	arg_int(&a, now.boot_ms);
+	arg_int(&a, since);
 	TRY(db_run(db, S_tick_batches_recent, &a, &r));
 	n = rows_count(r);
 	out = ARENA_ARRAY(db_arena(db), (size_t)n + 1, struct tick_batch);
 	for (int i = 0; i < n; i++) {
 		out[i] = (struct tick_batch){ .id = row_int(r, i, C_tick_batches_recent_id),
-					      .acked = row_bool(r, i, C_tick_batches_recent_acked),
-					      .age_ms = row_int(r, i, C_tick_batches_recent_age_ms) };
+					      .acked_ms = row_int(r, i, C_tick_batches_recent_acked_ms) };
 		out[i].job_ids = row_ints(r, i, C_tick_batches_recent_job_ids, &out[i].n);
 		out[i].seqs = row_ints(r, i, C_tick_batches_recent_seqs, &n_seqs);
 		ensure(n_seqs == out[i].n);

@@ -152,31 +152,23 @@ enum err store_tick_start_job(struct db *db, int64_t job_id, utc_ms now) MUST_US
 /* The finish time has come: a bulk order over everything unfinished, counters moved. */
 enum err store_tick_finish_job(struct db *db, int64_t job_id, utc_ms now) MUST_USE;
 
-/* ---- pushes ---- */
+/* ---- pushes; times are those of store_lease_machine ---- */
 
 enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs,
 			  size_t n) MUST_USE;
-/* One moment by two clocks: a jump of the database's time must not open the gates. */
-struct tick_time {
-	utc_ms utc_ms;
-	const char *boot_id; /* clock_boot_id() */
-	int64_t boot_ms;
-};
-enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, struct tick_time now) MUST_USE;
+enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now) MUST_USE;
 /* ERR_NOT_FOUND (error untouched): it was not committed. */
 enum err store_tick_batch_exists(struct db *db, int64_t id) MUST_USE;
 struct tick_batch {
 	int64_t id;
-	bool acked;	/* else its outcome is unknown */
-	int64_t age_ms; /* since the acknowledgement */
+	utc_ms acked_ms; /* 0: outcome unknown */
 	const int64_t *job_ids, *seqs;
 	size_t n;
 };
-/* Unacknowledged ones and those acknowledged within the last window_ms, the oldest acknowledgement first. */
-enum err store_tick_batches_recent(struct db *db, struct tick_time now, int64_t window_ms,
-				   const struct tick_batch **ret, size_t *ret_n) MUST_USE;
-/* Forgets those that were acknowledged longer ago than keep_ms, whatever clock is asked. */
-enum err store_tick_batches_drop(struct db *db, struct tick_time now, int64_t keep_ms) MUST_USE;
+/* Unacknowledged ones and those acknowledged after `since`, in order of their acknowledgement or claim. */
+enum err store_tick_batches_recent(struct db *db, utc_ms since, const struct tick_batch **ret,
+				   size_t *ret_n) MUST_USE;
+enum err store_tick_batches_drop(struct db *db, utc_ms acked_before) MUST_USE;
 /* Unfinished tasks of these batches are due again. Locks their jobs first; a transaction of its own or the
  * only thing that moves tasks in it. */
 enum err store_tick_forget_pushes(struct db *db, const int64_t *batch_ids, size_t n) MUST_USE;

@@ -195,7 +195,7 @@ enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *
 	return db_run(db, S_tick_batch, &a, NULL);
 }
 
-enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, struct tick_time now)
+enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now)
 {
 	struct args a;
 
@@ -203,20 +203,16 @@ enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, s
 		return OK;
 	args_init(&a, db);
 	arg_ints(&a, ids, n);
-	arg_int(&a, now.utc_ms);
-	arg_text(&a, now.boot_id);
-	arg_int(&a, now.boot_ms);
+	arg_int(&a, now);
 	return db_run(db, S_tick_batches_acked, &a, NULL);
 }
 
-enum err store_tick_batches_drop(struct db *db, struct tick_time now, int64_t keep_ms)
+enum err store_tick_batches_drop(struct db *db, utc_ms acked_before)
 {
 	struct args a;
 
 	args_init(&a, db);
-	arg_int(&a, now.utc_ms - keep_ms);
-	arg_text(&a, now.boot_id);
-	arg_int(&a, now.boot_ms - keep_ms);
+	arg_int(&a, acked_before);
 	return db_run(db, S_tick_batches_drop, &a, NULL);
 }
 

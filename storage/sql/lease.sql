@@ -14,6 +14,15 @@ on conflict (shard) do update set
 where l.owner = excluded.owner or l.until_ms < (extract(epoch from clock_timestamp()) * 1000)::bigint
 returning l.epoch, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms;
 
+-- name: lease_machine
+-- in: text bigint
+-- out: offset_ms
+-- Of machine $1; the first one to ask says $2.
+with first as (
+	insert into machine (boot_id, offset_ms) values ($1::text, $2::bigint) on conflict do nothing returning offset_ms
+)
+select offset_ms from first union all select offset_ms from machine where boot_id = $1 limit 1;
+
 -- name: lease_check
 -- in: int text bigint
 -- out: epoch

@@ -244,12 +244,11 @@ returning no;
 insert into push_batch (id, claimed_ms, job_ids, seqs) values ($1::bigint, $2::bigint, $3::bigint[], $4::int[]);
 
 -- name: tick_batches_acked
--- in: bigint[] bigint text bigint
+-- in: bigint[] bigint
 -- out:
 -- What is left of them is a line per job in the log.
 with acked as (
-	update push_batch set acked_ms = $2::bigint, boot_id = $3::text, acked_boot_ms = $4::bigint
-	where id = any ($1::bigint[]) and acked_ms is null
+	update push_batch set acked_ms = $2::bigint where id = any ($1::bigint[]) and acked_ms is null
 	returning claimed_ms, job_ids
 )
 insert into push_log (at_ms, job_id, claimed_ms, n, per_minute)
@@ -263,24 +262,16 @@ group by u.job_id, a.claimed_ms, r.max_per_minute;
 select id from push_batch where id = $1::bigint;
 
 -- name: tick_batches_recent
--- in: bigint bigint text bigint
--- out: id acked age_ms job_ids seqs
--- What the gates have to know: unacknowledged ones, and those acknowledged in the last $2 ms, the oldest first. It is $1
--- now, and $4 by the clock of the machine $3, which is believed about its own acknowledgements. What seems to come has
--- just been.
-select id, acked_ms is not null as acked, age_ms, job_ids, seqs
-from push_batch
-cross join lateral (
-	select coalesce(greatest(case when boot_id = $3::text then $4::bigint - acked_boot_ms else $1::bigint - acked_ms end, 0), 0)
-		as age_ms) a
-where acked_ms is null or age_ms < $2::bigint
-order by age_ms desc, id;
+-- in: bigint
+-- out: id acked_ms job_ids seqs
+-- What the gates have to know: unacknowledged ones, and those acknowledged after $1.
+select id, acked_ms, job_ids, seqs from push_batch where acked_ms is null or acked_ms > $1::bigint
+order by coalesce(acked_ms, claimed_ms), id;
 
 -- name: tick_batches_drop
--- in: bigint text bigint
+-- in: bigint
 -- out:
--- Those acknowledged before $1, and, by the clock of the machine $2, before $3.
-delete from push_batch where acked_ms < $1::bigint and (boot_id <> $2::text or acked_boot_ms < $3::bigint);
+delete from push_batch where acked_ms < $1::bigint;
 
 -- name: tick_forget_pushes
 -- in: bigint[]
