@@ -163,8 +163,8 @@ static enum err look(struct engine *g)
 
 	if (now < g->look_at_boot_ms)
 		return OK;
-	g->look_at_boot_ms = now + LOOK_MS;
 	TRY(jobs_sync(&g->jobs, g->db));
+	g->look_at_boot_ms = now + LOOK_MS;
 	g->next_timer_ms = 0; /* calls set timers too */
 	if (now >= g->sweep_at_boot_ms) {
 		g->sweep_at_boot_ms = now + SWEEP_MS;
