@@ -114,7 +114,8 @@ static enum err check_tasks(struct rerun *r)
 	return OK;
 }
 
-/* The unfinished tasks in the way of this one; *ret_own: one of them was run again by this very call. */
+/* The unfinished tasks in the way of this one; *ret_own: one of them is of the same job, which never gives way: it was
+ * run again by this very call, or a dynamic job has given the device a newer one. */
 static size_t rivals_of(struct rerun *r, size_t i, struct task_move **ret, struct conflict_task *ret_others, bool *ret_own)
 {
 	size_t n = 0;
@@ -129,6 +130,7 @@ static size_t rivals_of(struct rerun *r, size_t i, struct task_move **ret, struc
 
 		if (rival->device_id != r->devices[i] || !t || !task_state_unfinished(t->t.state))
 			continue;
+		*ret_own |= rival->key.job_id == r->v.job.id;
 		ret_others[n] = (struct conflict_task){ .state = t->t.state, .key = rival->module };
 		ret[n++] = t;
 	}
