@@ -16,7 +16,7 @@
 #define RETRY_US (200 * US_PER_MS)
 #define KEEPALIVE_US (15 * US_PER_SECOND)
 #define PUSH_TOPIC "/ota/device/upgrade/"
-#define SNAP_LINES 10
+#define SNAP_LINES 300 /* in one message; 10 in small worlds, so that there are several */
 
 /* A publish on its way. */
 struct flight {
@@ -155,7 +155,7 @@ static void say_of(struct world *w, enum link_verb verb, const struct device *d)
 static void say_snapshot(struct world *w)
 {
 	struct link_line lines[SNAP_LINES + 2];
-	size_t n = 0;
+	size_t n = 0, most = w->p.devices > 100 ? SNAP_LINES : 10;
 	int64_t named = 0;
 
 	lines[n++] = line_of(w, LINK_SNAP_BEGIN, NULL);
@@ -164,7 +164,7 @@ static void say_snapshot(struct world *w)
 			continue;
 		lines[n++] = line_of(w, LINK_SNAP, &w->devices[i]);
 		named++;
-		if (n == SNAP_LINES) {
+		if (n == most) {
 			say(w, lines, n);
 			n = 0;
 		}

@@ -226,16 +226,25 @@ void check_late(struct world *w, utc_ms now)
 
 /* ---- what goes out ---- */
 
-/* The newest push of the device's task in this job. */
-void check_handed(struct world *w, struct sim_job *j, struct device *d)
+/* A claim of one of the device's tasks in the job that has not been handed over yet. */
+static struct model_task *claimed(struct world *w, const struct sim_job *j, const struct device *d)
 {
 	struct model_task *t = d->tasks;
 
-	check_step(w); /* the claim is committed by now */
-	for (t = d->tasks; t && job_of(w, t) != j;)
+	while (t && (job_of(w, t) != j || t->handed == t->claims))
 		t = t->older;
-	if (!t || ++t->handed > t->claims)
+	return t;
+}
+
+void check_handed(struct world *w, struct sim_job *j, struct device *d)
+{
+	struct model_task *t;
+
+	check_step(w); /* the claim is committed by now */
+	t = claimed(w, j, d);
+	if (!t)
 		broken(w, "job %d is pushed to %s without a claim", job_index(w, j), d->name);
+	t->handed++;
 	if (sim_now_us() > i64_min(j->silent_from_us, INT64_MAX - HANDOVER_US) + HANDOVER_US)
 		broken(w, "%s is pushed %lld ms after its job was stopped", name_of(w, t),
 		       (long long)((sim_now_us() - j->silent_from_us) / US_PER_MS));

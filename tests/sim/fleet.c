@@ -122,6 +122,13 @@ static void say_nonsense(struct world *w, struct device *d)
 	post(w, d, topic(w, d, i == 3 ? "inform" : "progress"), arena_strdup(&w->arena, text));
 }
 
+static int64_t on_grid(const struct world *w, int64_t at_us)
+{
+	int64_t grid = w->p.grid_us;
+
+	return grid ? (at_us + grid - 1) / grid * grid : at_us;
+}
+
 /* ---- coming and going ---- */
 
 static void comes(struct world *w, int64_t index, int64_t b, const char *text)
@@ -176,11 +183,12 @@ void fleet_connected(struct world *w, struct device *d)
 			agenda_in(w, rng_skewed(&d->rng, 1000) * US_PER_MS, reports_version, d->index, m,
 				  "app-1.0.0-20180101.1000");
 		if (w->calm || rng_chance(&d->rng, 900))
-			agenda_in(w, rng_skewed(&d->rng, 6000) * US_PER_MS, reports_version, d->index, m, NULL);
+			agenda_in(w, w->p.grid_us ? 0 : rng_skewed(&d->rng, 6000) * US_PER_MS, reports_version, d->index, m,
+				  NULL);
 		if (!w->calm && rng_chance(&d->rng, 100))
 			agenda_in(w, rng_skewed(&d->rng, 9000) * US_PER_MS, pulls, d->index, m, NULL);
 	}
-	if (!w->calm)
+	if (!w->calm && w->p.flapping)
 		agenda_in(w, rng_between(&d->rng, 1, i64_max(2, 40000 / w->p.flapping)) * US_PER_SECOND, goes, d->index,
 			  d->conn, NULL);
 }
@@ -189,7 +197,8 @@ void fleet_lost(struct world *w, struct device *d)
 {
 	int64_t s = rng_chance(&d->rng, 800) ? rng_between(&d->rng, 0, 20) : rng_skewed(&d->rng, 3600);
 
-	agenda_in(w, s * US_PER_SECOND + 50 * US_PER_MS, comes, d->index, 0, NULL);
+	agenda_at(w, on_grid(w, i64_max(sim_now_us() + s * US_PER_SECOND + 50 * US_PER_MS, d->away_until_us)), comes, d->index, 0,
+		  NULL);
 }
 
 /* ---- with a push ---- */
@@ -236,7 +245,7 @@ struct script {
 
 static void later(struct script *s, int64_t ms, char letter, const char *text)
 {
-	s->at_us += ms * US_PER_MS;
+	s->at_us = on_grid(s->w, s->at_us + ms * US_PER_MS);
 	agenda_at(s->w, s->at_us, act, s->d->index, s->d->plan,
 		  arena_printf(&s->w->arena, "%c%d%s", letter, s->module, text));
 }
@@ -365,10 +374,9 @@ void fleet_start(struct world *w)
 	for (size_t i = 0; i < w->n_devices; i++) {
 		struct device *d = &w->devices[i];
 
-		if (rng_chance(&d->rng, 900))
-			agenda_in(w, rng_skewed(&d->rng, 60000) * US_PER_MS, comes, d->index, 0, NULL);
-		else
-			agenda_in(w, rng_between(&d->rng, 60, 3600) * US_PER_SECOND, comes, d->index, 0, NULL);
+		int64_t ms = rng_chance(&d->rng, 900) ? rng_skewed(&d->rng, 60000) : rng_between(&d->rng, 60000, 3600000);
+
+		agenda_at(w, on_grid(w, ms * US_PER_MS), comes, d->index, 0, NULL);
 	}
 }
 

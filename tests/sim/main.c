@@ -3,7 +3,9 @@
  *
  *   sim [--filter WORD]              the ring of tests/run: TAP, then "N passed, N failed"
  *   sim --seed N [--trace]           one seed, replayed; --trace prints what happens
+ *   sim --campaign [SEED]            30 days with 2,000 devices
  *   sim --seeds N [--from M] [--minutes T]   seeds M, M + 1, ..: N of them, or until the time is over */
+#include "tests/sim/campaign.h"
 #include "tests/sim/props.h"
 #include "tests/sim/sim.h"
 
@@ -66,14 +68,7 @@ static void live(uint64_t seed, bool print)
 	struct world *w = world_new(seed, &p, print);
 
 	world_run(w, p.chaos_minutes * 60 * US_PER_SECOND, NULL);
-	while (w->database_down)
-		world_run(w, sim_now_us() + US_PER_SECOND, NULL);
-	w->calm = true;
-	trace(w, "calm");
-	operator_calm(w);
-	fleet_calm(w);
-	world_run(w, sim_now_us() + CONVERGES_WITHIN_US, check_all_ended);
-	world_run(w, sim_now_us() + 90 * US_PER_SECOND, NULL); /* acknowledgements, batches */
+	world_calm(w, CONVERGES_WITHIN_US);
 	check_end(w);
 	if (log_errors() > 0)
 		broken(w, "there are errors in the log");
@@ -234,7 +229,7 @@ static int many(int64_t from, int64_t n, int64_t minutes)
 
 static void usage(void)
 {
-	(void)fprintf(stderr, "usage: sim [--filter WORD] | --seed N [--trace] | --seeds N [--from M] [--minutes T]\n");
+	(void)fprintf(stderr, "usage: sim [--filter WORD] | --seed N [--trace] | --campaign [SEED] | --seeds N [--from M] [--minutes T]\n");
 	exit(2);
 }
 
@@ -251,6 +246,7 @@ int main(int argc, char **argv)
 {
 	int64_t seed = -1, seeds = 0, from = 1, minutes = 0;
 	const char *filter = "";
+	struct life life = { NULL, 0, false };
 	uint64_t trace;
 	bool print = false;
 
@@ -261,6 +257,8 @@ int main(int argc, char **argv)
 			filter = argv[++i];
 		else if (strcmp(argv[i], "--seed") == 0)
 			seed = number(argv[++i]);
+		else if (strcmp(argv[i], "--campaign") == 0)
+			life = (struct life){ campaign, argv[i + 1] && argv[i + 1][0] != '-' ? (uint64_t)number(argv[++i]) : 1, false };
 		else if (strcmp(argv[i], "--seeds") == 0)
 			seeds = number(argv[++i]);
 		else if (strcmp(argv[i], "--from") == 0)
@@ -273,6 +271,8 @@ int main(int argc, char **argv)
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_ERROR);
 	cluster_start();
+	if (life.live)
+		return run((struct life){ life.live, life.arg, print }, &trace) != 0;
 	if (seed >= 0)
 		return !run_seed((uint64_t)seed, print, &trace);
 	return seeds > 0 ? many(from, seeds, minutes) : ring(filter);

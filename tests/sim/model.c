@@ -116,7 +116,7 @@ const char *model_version(const struct world *w, const struct device *d, int mod
 	const struct version_said *v = d->said[module];
 
 	(void)w;
-	while (v && v->at > at)
+	if (v && v->at > at) /* no more than the one before is kept */
 		v = v->older;
 	return v ? v->version : NULL;
 }

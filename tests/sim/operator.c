@@ -709,6 +709,6 @@ void operator_start(struct world *w)
 	w->calm = true; /* no faults yet */
 	make_group(w);
 	w->calm = w->p.quiet;
-	if (!w->p.quiet)
+	if (!w->p.quiet && !w->p.scripted)
 		agenda_in(w, 5 * US_PER_SECOND, act, 0, 0, NULL);
 }

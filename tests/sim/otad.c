@@ -138,8 +138,8 @@ void otad_turn(struct world *w)
 	pause = turn(w);
 	w->actor = before;
 	sim_clock_set(sim_now_us() + 200);
-	if (pause > 0 && w->p.devices <= 100) /* it is woken late, mostly a little */
-		pause += rng_skewed(&w->rng_plan, 2000);
+	if (pause > 0) /* it is woken late, mostly a little */
+		pause += w->p.grid_us ? 950 : rng_skewed(&w->rng_plan, 2000);
 	o->next_turn_us = sim_now_us() + pause * US_PER_MS;
 	after_step(w, false);
 	if (w->punctual_ms)
@@ -159,6 +159,6 @@ void otad_maker_round(struct world *w, int64_t budget)
 	w->actor = before;
 	/* Stopped in the middle: it goes on soon, and others come between. */
 	o->maker_due_us = sim_now_us() + (o->maker_budget < 0 ? rng_between(&w->rng_plan, 1, 500) * US_PER_MS
-							      : MAKER_POLL_US);
+							      : i64_max(MAKER_POLL_US, w->p.grid_us));
 	after_step(w, false);
 }

@@ -43,28 +43,39 @@ static void see_jobs(struct world *w, struct arena *a, struct seen *s)
 	}
 }
 
+struct keys {
+	struct buf *jobs, *seqs;
+};
+
+static void add_key(struct keys *k, int64_t job_id, int32_t seq)
+{
+	const char *comma = k->jobs->len > 0 ? "," : "";
+
+	buf_addf(k->jobs, "%s%lld", comma, (long long)job_id);
+	buf_addf(k->seqs, "%s%d", comma, seq);
+}
+
 /* Rows that may have changed: of tasks in the log, of devices whose reports were applied, and of those whose verdict
  * may have left no trace. */
 static const char *touched(struct world *w, struct arena *a, const struct seen *s)
 {
-	struct buf *b = buf_owned(a, (size_t)1 << 24);
+	struct keys k = { buf_owned(a, (size_t)1 << 24), buf_owned(a, (size_t)1 << 24) };
 	struct model *m = w->model;
 
-	buf_adds(b, " where (t.job_id, t.seq) in ((0, 0)");
 	for (size_t i = 0; i < s->n_log; i++)
 		for (int32_t seq = s->log[i].seq; seq <= s->log[i].to_seq; seq++)
-			buf_addf(b, ", (%lld, %d)", (long long)s->log[i].job_id, seq);
+			add_key(&k, s->log[i].job_id, seq);
 	for (size_t i = m->applied; i < m->received.n && m->received.items[i].next <= s->position; i++)
 		if (m->received.items[i].said)
 			for (struct model_task *t = m->said.items[m->received.items[i].said - 1].device->tasks; t; t = t->older)
 				if (t->held)
-					buf_addf(b, ", (%lld, %d)", (long long)job_of(w, t)->id, t->seq);
+					add_key(&k, job_of(w, t)->id, t->seq);
 	for (size_t i = 0; i < m->tasks.n; i++)
 		if (m->tasks.items[i]->verdict_at && m->tasks.items[i]->verdict_at <= clock_now())
-			buf_addf(b, ", (%lld, %d)", (long long)job_of(w, m->tasks.items[i])->id, m->tasks.items[i]->seq);
-	buf_adds(b, ")");
-	ensure(!b->overflow);
-	return buf_str(b);
+			add_key(&k, job_of(w, m->tasks.items[i])->id, m->tasks.items[i]->seq);
+	ensure(!k.jobs->overflow);
+	return arena_printf(a, "(select distinct * from unnest('{%s}'::bigint[], '{%s}'::int[]) as u(job_id, seq)) u join ",
+			    buf_str(k.jobs), buf_str(k.seqs));
 }
 
 static void see_tasks(struct world *w, struct arena *a, struct seen *s)
@@ -73,10 +84,11 @@ static void see_tasks(struct world *w, struct arena *a, struct seen *s)
 					       "select t.job_id, t.seq, t.device_id, n.state, t.state, t.progress, t.retries,"
 					       " t.push_conn, t.pushes, t.timeout_ms, t.retry_ms, t.verdict_ms, n.task_desc,"
 					       " t.src_version, t.pending_version, a.module"
-					       " from task t join task_now n on n.job_id = t.job_id and n.seq = t.seq"
+					       " from %stask t%s join task_now n on n.job_id = t.job_id and n.seq = t.seq"
 					       " left join active_task a on a.job_id = t.job_id and a.seq = t.seq"
-					       " and a.device_id = t.device_id%s order by 1, 2",
-					       s->whole ? "" : touched(w, a, s)));
+					       " and a.device_id = t.device_id order by 1, 2",
+					       s->whole ? "" : touched(w, a, s),
+					       s->whole ? "" : " on t.job_id = u.job_id and t.seq = u.seq"));
 
 	s->n_tasks = (size_t)rows_count(r);
 	s->tasks = ARENA_ARRAY(a, s->n_tasks + 1, struct task_seen);

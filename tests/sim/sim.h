@@ -96,6 +96,7 @@ struct device {
 	struct rng rng;
 	const char *version[MODULES_MAX]; /* what it runs */
 	int64_t conn;	  /* live connection at the broker; 0: none */
+	int64_t away_until_us;
 	int64_t plan;	  /* number of what it is doing; older plans stop */
 	bool gone;	  /* it never comes back */
 	bool disabled, deleted;
@@ -233,7 +234,9 @@ struct profile {
 	int flapping; /* how often devices come and go */
 	int misbehaviour[8]; /* weights of what a device does with a push (fleet.c) */
 	int modules;
-	bool quiet; /* nothing happens by itself: no faults, no devices, no operators */
+	int64_t grid_us; /* devices act at multiples of this, so that many act together; 0: whenever */
+	bool scripted;	 /* no operators of its own */
+	bool quiet;	 /* nothing happens by itself: no faults, no devices, no operators */
 };
 
 struct world {
@@ -294,6 +297,9 @@ void world_meanwhile(struct world *w, int64_t until_us);
 void world_others(struct world *w, int64_t until_us);
 /* Something happened that concerns otad. */
 void world_busy(struct world *w);
+/* The chaos is over: faults end, devices obey, operators clear up; runs until everything has ended, at most for so
+ * long, and a little longer for what remains to be acknowledged. */
+void world_calm(struct world *w, int64_t most_us);
 struct db *world_connection(struct world *w, const char *name);
 struct sim_job *world_job(struct world *w, int64_t job_id);
 struct device *world_device_named(struct world *w, const char *name);

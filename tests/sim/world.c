@@ -116,6 +116,8 @@ static void agenda_do(struct world *w)
 void world_busy(struct world *w)
 {
 	w->busy_until_us = sim_now_us() + DENSE_US;
+	if (w->p.grid_us) /* what happens together is one turn's work */
+		w->otad.next_turn_us = i64_max(w->otad.next_turn_us, sim_now_us() + 200 * US_PER_MS);
 }
 
 void world_meanwhile(struct world *w, int64_t until_us)
@@ -138,7 +140,7 @@ void world_others(struct world *w, int64_t until_us)
 /* When otad is to turn next, if nothing happens before. */
 static int64_t next_turn_us(struct world *w)
 {
-	int64_t leap = sim_now_us() + LEAP_US;
+	int64_t leap = sim_now_us() + i64_max(LEAP_US, 3 * w->p.grid_us);
 
 	if (!w->otad.up)
 		return INT64_MAX;
@@ -172,6 +174,18 @@ void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w))
 			otad_turn(w);
 		}
 	}
+}
+
+void world_calm(struct world *w, int64_t most_us)
+{
+	while (w->database_down)
+		world_run(w, sim_now_us() + US_PER_SECOND, NULL);
+	w->calm = true;
+	trace(w, "calm");
+	operator_calm(w);
+	fleet_calm(w);
+	world_run(w, sim_now_us() + most_us, check_all_ended);
+	world_run(w, sim_now_us() + 90 * US_PER_SECOND, NULL);
 }
 
 /* ---- making and ending ---- */
@@ -249,7 +263,8 @@ struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace
 	if (p->quiet)
 		return w;
 	fleet_start(w);
-	faults_start(w);
+	if (!p->scripted)
+		faults_start(w);
 	return w;
 }
 
