@@ -262,7 +262,7 @@ class Stack(Logged):
             from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
             left join lateral (select e.to_state from task_event e
                 where e.job_id = t.job_id and e.seq <= t.seq and e.to_seq >= t.seq
-                order by e.at_ms desc, e.ctid desc limit 1) e on true
+                order by e.no desc limit 1) e on true
             where e.to_state is distinct from t.state
             limit 20""")
 
