@@ -10,14 +10,15 @@ import subprocess
 
 import pytest
 from client import Client, http_request, wait_until
-from conftest import ROOT, build_dir
+from conftest import ROOT, build_dir, clock_file
 
 PARTS = ("postgres", "broker", "otad")
 
 
 def run(*words, check=True):
-    r = subprocess.run([str(ROOT / "deploy/stack"), *words], env={**os.environ, "OTAD_BUILD": str(build_dir())},
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+    env = {**os.environ, "OTAD_BUILD": str(build_dir()), "OTAD_TEST_CLOCK": str(clock_file())}
+    r = subprocess.run([str(ROOT / "deploy/stack"), *words], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=180, check=False)
     assert not check or r.returncode == 0, r.stdout + r.stderr
     return r
 
