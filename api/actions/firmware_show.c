@@ -3,6 +3,7 @@
 #include "storage/firmware.h"
 
 #include "api/actions/firmware_file.h"
+#include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "storage/product.h"
 
@@ -10,7 +11,7 @@ struct id_in {
 	const char *firmware_id;
 };
 struct list_in {
-	struct opt_int page, size;
+	struct page_in page;
 	const char *product_key, *dest_version;
 };
 struct file_out {
@@ -28,7 +29,7 @@ struct query_out {
 	const void *info; /* struct firmware_out */
 };
 struct list_out {
-	struct opt_int page, size, pages, total;
+	struct page_out page;
 	struct obj_list info; /* of struct firmware_out */
 };
 
@@ -38,10 +39,7 @@ static const struct field id_in[] = {
 	FIELD_END
 };
 static const struct field list_in[] = {
-	INT(struct list_in, page, "CurrentPage", "Page, from 1.",
-	    .flags = REQUIRED, .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
-	INT(struct list_in, size, "PageSize", "Packages on a page, 1 to 100.",
-	    .flags = REQUIRED, .min = 1, .max = 100, .err = ERR_PAGE_PARAMS),
+	PAGE_IN_REQUIRED(struct list_in, page, 100, "100"),
 	STR(struct list_in, product_key, "ProductKey", "Only packages of this product.", .flags = OPTIONAL),
 	STR(struct list_in, dest_version, "DestVersion", "Only packages that bring this version.", .flags = OPTIONAL),
 	FIELD_END
@@ -87,10 +85,7 @@ static const struct field query_out[] = {
 	FIELD_END
 };
 static const struct field list_out[] = {
-	INT (struct list_out, page,  "CurrentPage",  "This page.", .flags = OPTIONAL),
-	INT (struct list_out, size,  "PageSize",     "As asked for.", .flags = OPTIONAL),
-	INT (struct list_out, pages, "PageCount",    "Pages in all.", .flags = OPTIONAL),
-	INT (struct list_out, total, "Total",        "Packages in all.", .flags = OPTIONAL),
+	PAGE_OUT_FIELDS(struct list_out, page, "CurrentPage"),
 	OBJS(struct list_out, info,  "FirmwareInfo", "Packages, newest first.", .item = "SimpleFirmwareInfo", .of = listed_out,
 	     .of_size = sizeof(struct firmware_out)),
 	FIELD_END
@@ -182,16 +177,13 @@ static enum err list_run(struct call *c, const void *in_, void *out_)
 
 	if (in->product_key)
 		TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
-	TRY(store_firmware_page(c->db, c->account_id, p.id, in->dest_version, (in->page.v - 1) * in->size.v,
-				in->size.v, &f, &n, &total));
+	TRY(store_firmware_page(c->db, c->account_id, p.id, in->dest_version, page_from(&in->page),
+				page_size(&in->page), &f, &n, &total));
 	shown = ARENA_ARRAY(c->arena, n, struct firmware_out);
 	for (size_t i = 0; i < n; i++)
 		shown[i] = show_firmware(c->arena, &f[i]);
 	*out = (struct list_out){
-		.page = in->page,
-		.size = in->size,
-		.pages = show_page_count(total, in->size.v),
-		.total = show_int(total),
+		.page = page_show(&in->page, total),
 		.info = { .n = n, .v = shown },
 	};
 	return OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* QueryOTAJob, ListOTAJobByFirmware, ListOTAJobByDevice. */
+#include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "storage/device.h"
 #include "storage/firmware.h"
@@ -10,12 +11,12 @@ struct query_in {
 };
 struct list_in {
 	const char *firmware_id;
-	struct opt_int page, size;
+	struct page_in page;
 };
 
 struct device_in {
 	const char *firmware_id, *product_key, *device_name;
-	struct opt_int page, size;
+	struct page_in page;
 };
 
 struct tag_out {
@@ -37,7 +38,7 @@ struct query_out {
 	const void *data; /* struct job_out */
 };
 struct list_out {
-	struct opt_int page, size, pages, total;
+	struct page_out page;
 	struct obj_list data; /* of struct job_out */
 };
 
@@ -48,10 +49,7 @@ static const struct field query_in[] = {
 };
 static const struct field list_in[] = {
 	STR(struct list_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
-	INT(struct list_in, page, "CurrentPage", "Page, from 1.",
-	    .flags = REQUIRED, .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
-	INT(struct list_in, size, "PageSize", "Jobs on a page, 1 to 200.",
-	    .flags = REQUIRED, .min = 1, .max = 200, .err = ERR_PAGE_PARAMS),
+	PAGE_IN_REQUIRED(struct list_in, page, 200, "200"),
 	FIELD_END
 };
 
@@ -59,10 +57,7 @@ static const struct field device_in[] = {
 	STR(struct device_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
 	STR(struct device_in, product_key, "ProductKey", "Its product.", .flags = REQUIRED),
 	STR(struct device_in, device_name, "DeviceName", "A device of the product.", .flags = REQUIRED),
-	INT(struct device_in, page, "CurrentPage", "Page, from 1.",
-	    .flags = REQUIRED, .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
-	INT(struct device_in, size, "PageSize", "Jobs on a page, 1 to 100.",
-	    .flags = REQUIRED, .min = 1, .max = 100, .err = ERR_PAGE_PARAMS),
+	PAGE_IN_REQUIRED(struct device_in, page, 100, "100"),
 	FIELD_END
 };
 
@@ -118,10 +113,7 @@ static const struct field query_out[] = {
 };
 static const struct field listed_out[] = { JOB_STATUS_FIELDS, JOB_TIME_FIELDS, FIELD_END };
 static const struct field list_out[] = {
-	INT (struct list_out, page,  "CurrentPage", "This page.", .flags = OPTIONAL),
-	INT (struct list_out, size,  "PageSize",    "As asked for.", .flags = OPTIONAL),
-	INT (struct list_out, pages, "PageCount",   "Pages in all.", .flags = OPTIONAL),
-	INT (struct list_out, total, "Total",       "Jobs in all.", .flags = OPTIONAL),
+	PAGE_OUT_FIELDS(struct list_out, page, "CurrentPage"),
 	OBJS(struct list_out, data,  "Data",        "Jobs of the package, newest first.", .item = "SimpleOTAJobInfo",
 	     .of = listed_out, .of_size = sizeof(struct job_out)),
 	FIELD_END
@@ -194,18 +186,15 @@ static enum err query_run(struct call *c, const void *in_, void *out_)
 	return OK;
 }
 
-static struct list_out show_jobs(struct arena *a, const struct opt_int *page, const struct opt_int *size,
-				 const struct job_view *jobs, size_t n, int64_t total)
+static struct list_out show_jobs(struct arena *a, const struct page_in *page, const struct job_view *jobs, size_t n,
+				 int64_t total)
 {
 	struct job_out *shown = ARENA_ARRAY(a, n, struct job_out);
 
 	for (size_t i = 0; i < n; i++)
 		shown[i] = show_job(a, &jobs[i]);
 	return (struct list_out){
-		.page = *page,
-		.size = *size,
-		.pages = show_page_count(total, size->v),
-		.total = show_int(total),
+		.page = page_show(page, total),
 		.data = { .n = n, .v = shown },
 	};
 }
@@ -219,8 +208,8 @@ static enum err list_run(struct call *c, const void *in_, void *out_)
 	size_t n;
 
 	TRY(firmware_find(c, in->firmware_id, &id, &product_id));
-	TRY(store_job_page(c->db, id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
-	*out = show_jobs(c->arena, &in->page, &in->size, jobs, n, total);
+	TRY(store_job_page(c->db, id, page_from(&in->page), page_size(&in->page), &jobs, &n, &total));
+	*out = show_jobs(c->arena, &in->page, jobs, n, total);
 	return OK;
 }
 
@@ -235,8 +224,8 @@ static enum err device_run(struct call *c, const void *in_, void *out_)
 
 	TRY(firmware_find_of(c, in->firmware_id, in->product_key, &id, &product_id));
 	TRY(store_device_find(c->db, c->account_id, NULL, in->product_key, in->device_name, &d));
-	TRY(store_job_page_of_device(c->db, id, d.id, (in->page.v - 1) * in->size.v, in->size.v, &jobs, &n, &total));
-	*out = show_jobs(c->arena, &in->page, &in->size, jobs, n, total);
+	TRY(store_job_page_of_device(c->db, id, d.id, page_from(&in->page), page_size(&in->page), &jobs, &n, &total));
+	*out = show_jobs(c->arena, &in->page, jobs, n, total);
 	return OK;
 }
 

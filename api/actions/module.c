@@ -3,6 +3,7 @@
  * §7). The module "default", the whole device, needs no creation and is not listed. */
 #include "storage/module.h"
 
+#include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "engine/base/parse.h"
 #include "engine/text.h"
@@ -24,14 +25,14 @@ struct modules_out {
 	struct obj_list data; /* of struct module_out */
 };
 struct versions_in {
-	struct opt_int page, size;
+	struct page_in page;
 	const char *iot_id, *product_key, *device_name;
 };
 struct version_out {
 	const char *iot_id, *product_key, *device_name, *module, *version;
 };
 struct versions_out {
-	struct opt_int page, size, pages, total;
+	struct page_out page;
 	struct obj_list data; /* of struct version_out */
 };
 
@@ -69,10 +70,7 @@ static const struct field modules_out[] = {
 };
 
 static const struct field versions_in[] = {
-	INT(struct versions_in, page, "CurrentPage", "Page, from 1.",
-	    .flags = REQUIRED, .min = 1, .max = INT32_MAX, .err = ERR_PAGE_PARAMS),
-	INT(struct versions_in, size, "PageSize", "Modules on a page, 1 to 200.",
-	    .flags = REQUIRED, .min = 1, .max = 200, .err = ERR_PAGE_PARAMS),
+	PAGE_IN_REQUIRED(struct versions_in, page, 200, "200"),
 	STR(struct versions_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL),
 	STR(struct versions_in, product_key, "ProductKey", "Product of the device, together with DeviceName.", .flags = OPTIONAL),
 	STR(struct versions_in, device_name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
@@ -87,10 +85,7 @@ static const struct field version_out[] = {
 	FIELD_END
 };
 static const struct field versions_out[] = {
-	INT (struct versions_out, page,  "CurrentPage", "This page.", .flags = OPTIONAL),
-	INT (struct versions_out, size,  "PageSize",    "As asked for.", .flags = OPTIONAL),
-	INT (struct versions_out, pages, "PageCount",   "Pages in all.", .flags = OPTIONAL),
-	INT (struct versions_out, total, "Total",       "Modules in all.", .flags = OPTIONAL),
+	PAGE_OUT_FIELDS(struct versions_out, page, "CurrentPage"),
 	OBJS(struct versions_out, data,  "Data",        "What the device reported, by module name.", .item = "SimpleOTAModuleInfo",
 	     .of = version_out, .of_size = sizeof(struct version_out)),
 	FIELD_END
@@ -211,7 +206,7 @@ static enum err versions_run(struct call *c, const void *in_, void *out_)
 	size_t n;
 
 	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->device_name, &d));
-	TRY(store_module_versions(c->db, d.id, (in->page.v - 1) * in->size.v, in->size.v, &versions, &n, &total));
+	TRY(store_module_versions(c->db, d.id, page_from(&in->page), page_size(&in->page), &versions, &n, &total));
 	shown = ARENA_ARRAY(c->arena, n, struct version_out);
 	for (size_t i = 0; i < n; i++)
 		shown[i] = (struct version_out){
@@ -222,10 +217,7 @@ static enum err versions_run(struct call *c, const void *in_, void *out_)
 			.version = versions[i].version,
 		};
 	*out = (struct versions_out){
-		.page = in->page,
-		.size = in->size,
-		.pages = show_page_count(total, in->size.v),
-		.total = show_int(total),
+		.page = page_show(&in->page, total),
 		.data = { .n = n, .v = shown },
 	};
 	return OK;

@@ -28,7 +28,7 @@ struct page_out page_show(const struct page_in *in, int64_t total)
 	return (struct page_out){
 		.page = show_int(page_number(in)),
 		.size = show_int(page_size(in)),
-		.pages = show_page_count(total, page_size(in)),
+		.pages = show_int((total + page_size(in) - 1) / page_size(in)),
 		.total = show_int(total),
 	};
 }

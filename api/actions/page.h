@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paging of the registry's lists: CurrentPage and PageSize, 1 and 10 by default, and what an answer says of
- * its page (api §2.4). */
+/* Paging of lists: CurrentPage and PageSize, and what an answer says of its page (api §2.4). */
 #ifndef API_ACTIONS_PAGE_H
 #define API_ACTIONS_PAGE_H
 
@@ -41,6 +40,7 @@ int64_t page_number(const struct page_in *in);
 int64_t page_size(const struct page_in *in);
 /* Entries before the page. */
 int64_t page_from(const struct page_in *in);
+/* No pages for an empty list. */
 struct page_out page_show(const struct page_in *in, int64_t total);
 
 /* NextToken of lists of devices, newest first: behind the device of this key. "" for 0: there is no more. */

@@ -92,8 +92,3 @@ struct opt_bool show_bool(bool v)
 {
 	return (struct opt_bool){ .set = true, .v = v };
 }
-
-struct opt_int show_page_count(int64_t total, int64_t size)
-{
-	return show_int((total + size - 1) / size);
-}

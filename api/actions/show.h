@@ -29,7 +29,5 @@ struct opt_int show_int(int64_t v);
 /* Absent when v is `unset`. */
 struct opt_int show_int_unless(int64_t v, int64_t unset);
 struct opt_bool show_bool(bool v);
-/* ceil(total / size); 0 for an empty list (api §2.4). */
-struct opt_int show_page_count(int64_t total, int64_t size);
 
 #endif

@@ -2,16 +2,16 @@
 /* ListOTATaskByJob and ListOTAUnfinishedTaskByDevice. */
 #include "storage/task.h"
 
+#include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "storage/device.h"
 #include "storage/job.h"
 
-#define PAGE_SIZE_DEFAULT 10
 #define ROWS_MAX 100000 /* CurrentPage * PageSize (api §6.1) */
 
 struct list_in {
 	const char *job_id, *status;
-	struct opt_int page, size;
+	struct page_in page;
 	struct str_list names;
 };
 struct task_out {
@@ -20,7 +20,7 @@ struct task_out {
 	const char *product_key, *product_name, *device_name, *iot_id, *utc_create, *utc_modified;
 };
 struct list_out {
-	struct opt_int page, size, pages, total;
+	struct page_out page;
 	struct obj_list data; /* of struct task_out */
 };
 
@@ -41,9 +41,9 @@ static const struct field list_in[] = {
 	STR (struct list_in, job_id, "JobId", "The job.", .flags = REQUIRED),
 	STR (struct list_in, status, "TaskStatus", "Only tasks of this status.",
 	     .one_of = "CONFIRM QUEUED NOTIFIED IN_PROGRESS SUCCEEDED FAILED CANCELED", .err = ERR_TASK_STATUS),
-	INT (struct list_in, page, "CurrentPage", "Page, from 1; CurrentPage x PageSize is at most 100,000. Default: 1.",
+	INT (struct list_in, page.page, "CurrentPage", "Page, from 1; CurrentPage x PageSize is at most 100,000. Default: 1.",
 	     .flags = LATE, .min = 1, .max = ROWS_MAX, .err = ERR_PAGE_PARAMS),
-	INT (struct list_in, size, "PageSize", "Tasks on a page, 1 to 100. Default: 10.",
+	INT (struct list_in, page.size, "PageSize", "Tasks on a page, 1 to 100. Default: 10.",
 	     .flags = LATE, .min = 1, .max = 100, .err = ERR_PAGE_PARAMS),
 	STRS(struct list_in, names, "DeviceNames", "Only tasks of these devices, at most 50; then there are no pages.",
 	     .max_items = 50),
@@ -68,10 +68,7 @@ static const struct field task_out[] = {
 	FIELD_END
 };
 static const struct field list_out[] = {
-	INT (struct list_out, page,  "CurrentPage", "This page.", .flags = OPTIONAL),
-	INT (struct list_out, size,  "PageSize",    "As asked for.", .flags = OPTIONAL),
-	INT (struct list_out, pages, "PageCount",   "Pages in all.", .flags = OPTIONAL),
-	INT (struct list_out, total, "Total",       "Tasks in all.", .flags = OPTIONAL),
+	PAGE_OUT_FIELDS(struct list_out, page, "CurrentPage"),
 	OBJS(struct list_out, data,  "Data",        "Tasks in order of creation.", .item = "SimpleOTATaskInfo",
 	     .of = task_out, .of_size = sizeof(struct task_out)),
 	FIELD_END
@@ -157,10 +154,10 @@ static enum err list_named(struct call *c, const struct list_in *in, const struc
 	TRY(store_task_of_names(c->db, v->job.id, state, v->job.product_id, in->names.v, in->names.n, &tasks,
 				&n));
 	*out = (struct list_out){
-		.page = show_int(1),
-		.size = show_int((int64_t)in->names.n),
-		.pages = show_int(n > 0),
-		.total = show_int((int64_t)n),
+		.page = { .page = show_int(1),
+			  .size = show_int((int64_t)in->names.n),
+			  .pages = show_int(n > 0),
+			  .total = show_int((int64_t)n) },
 		.data = show_tasks(c->arena, v, tasks, n),
 	};
 	return OK;
@@ -169,21 +166,17 @@ static enum err list_named(struct call *c, const struct list_in *in, const struc
 static enum err list_page(struct call *c, const struct list_in *in, const struct job_view *v,
 			  enum task_state state, struct list_out *out)
 {
-	int64_t page = in->page.set ? in->page.v : 1, size = in->size.set ? in->size.v : PAGE_SIZE_DEFAULT,
-		total;
 	const struct task_row *tasks = NULL;
+	int64_t total;
 	size_t n;
 
 	TRY(field_check(list_in, in, "CurrentPage", c->error));
 	TRY(field_check(list_in, in, "PageSize", c->error));
-	if (page * size > ROWS_MAX)
+	if (page_from(&in->page) + page_size(&in->page) > ROWS_MAX)
 		return fail_param(c->error, ERR_PAGE_PARAMS, NULL);
-	TRY(store_task_page(c->db, v->job.id, state, (page - 1) * size, size, &tasks, &n, &total));
+	TRY(store_task_page(c->db, v->job.id, state, page_from(&in->page), page_size(&in->page), &tasks, &n, &total));
 	*out = (struct list_out){
-		.page = show_int(page),
-		.size = show_int(size),
-		.pages = show_page_count(total, size),
-		.total = show_int(total),
+		.page = page_show(&in->page, total),
 		.data = show_tasks(c->arena, v, tasks, n),
 	};
 	return OK;
