@@ -8,6 +8,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/brokerlink.h"
 
 #include <MQTTAsync.h>
 #include <pthread.h>
@@ -166,24 +167,15 @@ static void subscribed(void *context, MQTTAsync_successData *response)
 	up(context);
 }
 
-/* Reports wait for otad in the kept session; questions of devices that register are of no use after a while, so the
- * session that ends with its connection has them. */
-static bool subscribes(const struct link *l, enum uplink k)
-{
-	return (k == UPLINK_REGISTER) == (l->kind == PUBLISHER);
-}
-
 static void subscribe(struct link *l)
 {
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
 	char *filters[UPLINK_COUNT];
 	int qos[UPLINK_COUNT], n = 0, rc;
 
-	for (int k = UPLINK_NONE + 1; k < UPLINK_COUNT; k++) {
-		if (!subscribes(l, (enum uplink)k))
-			continue;
+	for (int k = UPLINK_NONE + 1; k < UPLINK_COUNT; k++, n++) {
 		filters[n] = (char *)(uintptr_t)uplink_filter((enum uplink)k);
-		qos[n++] = 1;
+		qos[n] = 1;
 	}
 	o.onSuccess = subscribed;
 	o.onFailure = connect_failed;
@@ -196,12 +188,16 @@ static void subscribe(struct link *l)
 
 static void connected(void *context, MQTTAsync_successData *response)
 {
+	struct link *l = context;
+
 	(void)response;
-	subscribe(context);
+	if (l->kind == INGEST)
+		subscribe(l);
+	else
+		up(l);
 }
 
-/* The one place that must not lose anything: copy into the journal, return 1. Paho has one receiving thread for all of
- * a process's clients. */
+/* The one place that must not lose anything: copy into the journal, return 1. */
 static int message_arrived(void *context, char *topic, int topic_len, MQTTAsync_message *message)
 {
 	struct link *l = context;
@@ -212,6 +208,15 @@ static int message_arrived(void *context, char *topic, int topic_len, MQTTAsync_
 		metric_add(M_REPORTS_LOST, 1);
 		log_limited(EV_JOURNAL_FULL, LINT("bytes", message->payloadlen));
 	}
+	MQTTAsync_freeMessage(&message);
+	MQTTAsync_free(topic);
+	return 1;
+}
+
+static int no_message(void *context, char *topic, int topic_len, MQTTAsync_message *message)
+{
+	(void)context;
+	(void)topic_len;
 	MQTTAsync_freeMessage(&message);
 	MQTTAsync_free(topic);
 	return 1;
@@ -241,11 +246,12 @@ static void connect_link(struct mqtt *m, enum client_kind kind)
 	arena_init(&a);
 	l->m = m;
 	l->kind = kind;
-	rc = MQTTAsync_create(&l->handle, m->uri, arena_printf(&a, "otad-%s-%d", c->name, m->opt.shard),
+	rc = MQTTAsync_create(&l->handle, m->uri, arena_printf(&a, LINK_CLIENT_FORMAT, c->name, m->opt.shard),
 			      MQTTCLIENT_PERSISTENCE_NONE, NULL);
 	arena_free(&a);
 	ensure(rc == MQTTASYNC_SUCCESS);
-	(void)MQTTAsync_setCallbacks(l->handle, l, connection_lost, message_arrived, NULL);
+	(void)MQTTAsync_setCallbacks(l->handle, l, connection_lost,
+				     kind == INGEST ? message_arrived : no_message, NULL);
 	o.MQTTVersion = MQTTVERSION_3_1_1;
 	o.cleansession = kind == PUBLISHER;
 	o.keepAliveInterval = KEEPALIVE_SECONDS;

@@ -23,8 +23,8 @@
  *   snap-end <boot> <seq> <count>             devices not named since snap-begin are offline
  *   beat <boot> <seq> <online>                once a second
  *
- * plugin -> otad, topic LINK_REGISTRATIONS, QoS 0, one line a message, never queued: told twice, the device would get two secrets
- * and keep the first, while the second is good; a lost one costs it another try. The signature was good:
+ * plugin -> otad, topic LINK_REGISTRATIONS, QoS 0, one line a message, only while LINK_INGEST is connected: told twice, or
+ * late, the device would hold a secret that another has replaced; a lost one costs it another try. The signature was good:
  *   register <conn> <pk> <dn> <ip>            a registered device asks for its secret
  *   regnwl <conn> <pk> <dn> <ip>              the same, of one that need not be registered
  *
@@ -43,6 +43,10 @@
 #define LINK_TO_BROKER "$CONTROL/otad/v1"
 #define LINK_FROM_BROKER "/otad/broker"
 #define LINK_REGISTRATIONS "/otad/register"
+
+/* otad's clientIds: what the client does, and its shard. The one that hears the plugin has a kept session. */
+#define LINK_CLIENT_FORMAT "otad-%s-%d"
+#define LINK_INGEST "otad-ingest-0"
 
 /* In place of a ProductKey. */
 #define LINK_SERVICE "$service"

@@ -104,21 +104,21 @@ void conns_free(struct conns *t)
 	*t = (struct conns){ .by_client = NULL };
 }
 
+static size_t text_size(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
 /* Copies a text behind the last one; NULL stays NULL. */
 static const char *keep(char **at, const char *s)
 {
-	size_t len = s ? strlen(s) + 1 : 0;
+	size_t len = text_size(s);
 	char *start = *at;
 
 	if (!s)
 		return NULL;
 	*at += len;
 	return memcpy(start, s, len);
-}
-
-static size_t text_size(const char *s)
-{
-	return s ? strlen(s) + 1 : 0;
 }
 
 struct conn *conns_add(struct conns *t, const struct conn_new *n)

@@ -180,6 +180,7 @@ static int on_basic_auth(int event, void *data, void *userdata)
 	other = conns_find(&p->conns, e->client);
 	if (other)
 		presence_end(p, other); /* the broker used the memory of one whose end it did not tell */
+	n.number = p->next_conn++;
 	if (n.kind == CONN_REGISTERS || n.kind == CONN_REGISTERS_ANY)
 		registration_begin(p, &n);
 	else

@@ -74,18 +74,15 @@ void presence_revoke(struct plugin *p, const struct cred *cred)
 
 void presence_login(struct plugin *p, const struct conn_new *n)
 {
-	struct conn_new with = *n;
-
-	with.number = p->next_conn++;
 	if (n->kind != CONN_DEVICE) {
-		(void)conns_add(&p->conns, &with);
+		(void)conns_add(&p->conns, n);
 		return;
 	}
 	/* One identity, one connection. Closing it here would be inside of the new one's CONNECT. */
 	if (n->cred->live)
 		presence_close(p, n->cred->live);
 	p->seq++;
-	say(p, LINK_ON, conns_add(&p->conns, &with), 0);
+	say(p, LINK_ON, conns_add(&p->conns, n), 0);
 }
 
 void presence_end(struct plugin *p, struct conn *c)

@@ -74,13 +74,11 @@ bool registration_check(const struct plugin *p, const struct device_login *l, co
 
 void registration_begin(struct plugin *p, const struct conn_new *n)
 {
-	struct conn_new with = *n;
 	struct registration *r = slot_of(p, NULL);
 
 	if (!r)
 		r = &p->registrations[p->n_registrations++];
-	with.number = p->next_conn++;
-	*r = (struct registration){ .conn = conns_add(&p->conns, &with),
+	*r = (struct registration){ .conn = conns_add(&p->conns, n),
 				    .until_boot_ms = clock_boot_ms() + ANSWER_MS };
 }
 
@@ -144,6 +142,12 @@ static void ask(const struct conn *c)
 	buf_free(&line);
 }
 
+/* What is published while it is away would wait for it in its session. */
+static bool otad_hears(const struct plugin *p)
+{
+	return conns_find_id(&p->conns, LINK_INGEST) != NULL;
+}
+
 void registration_tick(struct plugin *p, int64_t now_boot_ms)
 {
 	for (size_t i = 0; i < p->n_registrations; i++) {
@@ -151,7 +155,7 @@ void registration_tick(struct plugin *p, int64_t now_boot_ms)
 
 		if (!r->conn || r->conn->closing)
 			continue;
-		if (!r->asked) {
+		if (!r->asked && otad_hears(p)) {
 			ask(r->conn);
 			r->asked = true;
 		} else if (now_boot_ms >= r->until_boot_ms) {

@@ -34,7 +34,7 @@ def free_port():
 class Service:
     """otad's side: hands over credentials, hears presence, sees every device's publish."""
 
-    def __init__(self, broker, cid="otad-test", clean=True):
+    def __init__(self, broker, cid="otad-ingest-0", clean=True):
         self.broker, self.cid = broker, cid
         self.lines, self.messages = [], []
         self.changed = threading.Condition()

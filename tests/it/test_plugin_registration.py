@@ -8,7 +8,7 @@ import pytest
 
 from client import PATIENCE_S, stays, wait_until
 from mqtt_device import ConnectRefused, MqttDevice
-from plugin_broker import PK, broker, service  # noqa: F401
+from plugin_broker import PK, Service, broker, service  # noqa: F401
 
 PS = "U5tW7i44uilcQ2dX"
 
@@ -79,6 +79,19 @@ def test_registration_refused_by_otad_is_closed(broker, service, registrar):
     d.wait_closed()
     assert not d.others
     wait_until(lambda: "registration refused by otad: SN-refused&" in broker.log.read_text(), 5)
+
+
+def test_nobody_is_asked_about_while_otad_is_away(broker, service, registrar):
+    """The question would wait for it and come when the device has a newer secret."""
+    other = Service(broker, "otad-publisher-0")
+    service.end()
+    registrar.service = other
+    d = registrar.connect("SN-early", kind="regnwl")
+    d.publish("/any/topic", "x")  # refused and acknowledged: the broker's loop has turned
+    stays(lambda: not [m for m in other.messages if m[0] == "/otad/register"], 1)
+    broker.service = Service(broker)
+    registrar.asked("SN-early", "regnwl")
+    other.end()
 
 
 def test_an_answer_for_a_connection_that_is_gone_goes_nowhere(broker, service, registrar):
