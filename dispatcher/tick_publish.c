@@ -294,11 +294,12 @@ static void put_reply(struct work *w, struct arena *a, const struct reply *r, st
 static bool answer(struct work *w, struct arena *a, const struct reply *r, int64_t within_ms)
 {
 	const char *topic = downlink_topic(a, r->kind, r->report->product_key, r->report->device_name);
-	struct buf *b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
 	int64_t until = w->start_boot_ms + within_ms;
+	struct buf *b;
 
-	if (!mqtt_wait_room(w->g->opt.mqtt, until) || clock_boot_ms() >= until)
+	if (!mqtt_publisher_up(w->g->opt.mqtt) || !mqtt_wait_room(w->g->opt.mqtt, until) || clock_boot_ms() >= until)
 		return false;
+	b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
 	put_reply(w, a, r, b);
 	ensure(!b->overflow);
 	return mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) == OK;
@@ -326,15 +327,16 @@ void publish_replies(struct work *w)
 		for (size_t i = 0; i < w->replies.n; i++) {
 			struct reply *r = &w->replies.items[i];
 
-			if (r->done || turn_of(r) != turn ||
-			    !answer(w, &a, r, turn == TURN_MORE ? MORE_BLOCKS_MS : HANDOVER_MS))
+			if (r->done || turn_of(r) != turn)
 				continue;
-			r->done = true;
+			r->done = answer(w, &a, r, turn == TURN_MORE ? MORE_BLOCKS_MS : HANDOVER_MS);
+			arena_reset(&a);
+			if (!r->done)
+				continue;
 			dropped--;
 			if (turn == TURN_BLOCK)
 				r->task->block_sent = true;
 			metric_add_label(M_REPLIES, uplink_name(r->report->kind), 1);
-			arena_reset(&a);
 		}
 	}
 	metric_add(M_REPLIES_DROPPED, dropped);
