@@ -35,14 +35,15 @@ struct credentials {
 	struct credentials_options opt;
 	struct waker waker;
 	struct queue *asks;
-	pthread_mutex_t lock; /* guards the next three; taken alone */
-	bool state_new, synced;
+	pthread_mutex_t lock; /* guards the next two; taken alone */
+	bool state_new;
 	int64_t state_position;
 	/* the feed's thread only */
 	struct db *db;
 	struct arena arena;
 	struct error error;
 	struct buf out;
+	bool synced;		   /* the broker has everything up to the last look */
 	int64_t connection;	   /* the one that synced speaks of */
 	int64_t hello_boot_ms;	   /* when it was asked how far it is; 0: not yet */
 	int64_t second, in_second; /* registrations let through in this second of the boot clock */
@@ -53,13 +54,6 @@ static void begin(struct credentials *c)
 	arena_reset(&c->arena);
 	error_init(&c->error, &c->arena);
 	db_begin_work(c->db, &c->arena, &c->error);
-}
-
-static void set_synced(struct credentials *c, bool synced)
-{
-	(void)pthread_mutex_lock(&c->lock);
-	c->synced = synced;
-	(void)pthread_mutex_unlock(&c->lock);
 }
 
 static enum err flush(struct credentials *c)
@@ -211,7 +205,7 @@ static enum err synchronize(struct credentials *c)
 	TRY(store_credential_position(c->db, c->opt.shard, &wanted));
 	if (position == 0 || position != wanted)
 		TRY(deliver_all(c));
-	set_synced(c, true);
+	c->synced = true;
 	return OK;
 }
 
@@ -310,14 +304,14 @@ static bool work(struct credentials *c)
 	enum err e;
 
 	if (connection != c->connection) {
-		set_synced(c, false);
+		c->synced = false;
 		c->connection = connection;
 		c->hello_boot_ms = 0;
 	}
 	if (connection == 0)
 		return false;
 	buf_clear(&c->out);
-	if (!credentials_synced(c)) {
+	if (!c->synced) {
 		e = synchronize(c);
 	} else {
 		e = answer_asks(c, &more);
@@ -326,7 +320,7 @@ static bool work(struct credentials *c)
 	}
 	if (e != OK) {
 		log_limited(EV_CREDENTIALS_FAILED, LSTR("why", err_info(e)->name));
-		set_synced(c, false); /* part of it may have gone out: ask again how far it is */
+		c->synced = false; /* part of it may have gone out: ask again how far it is */
 		c->hello_boot_ms = 0;
 	}
 	return e == OK && (more || n == BATCH);
@@ -392,16 +386,6 @@ void credentials_register(struct credentials *c, const struct link_line *l)
 	}
 	metric_add_label(M_REGISTRATIONS, register_result_name(REGISTER_TOO_MANY), 1);
 	free(k);
-}
-
-bool credentials_synced(struct credentials *c)
-{
-	bool synced;
-
-	(void)pthread_mutex_lock(&c->lock);
-	synced = c->synced;
-	(void)pthread_mutex_unlock(&c->lock);
-	return synced;
 }
 
 void credentials_stop(struct credentials *c)

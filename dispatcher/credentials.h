@@ -33,8 +33,6 @@ void credentials_state(struct credentials *c, int64_t position);
 /* A device wants to register (LINK_ASK_REGISTER, LINK_ASK_REGNWL). Any thread; cheap. More than can be
  * answered are dropped, and their devices come again. */
 void credentials_register(struct credentials *c, const struct link_line *ask);
-/* The broker has everything up to the last look. Any thread. */
-bool credentials_synced(struct credentials *c);
 void credentials_stop(struct credentials *c);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeding the ready queues and claiming from them at the jobs' pace (docs/architecture.md, "The engine's
+/* Feeding the ready queues and claiming from them at the jobs' pace (docs/architecture.md, "The
  * tick"). Rows are never searched by state: a cursor walks each job once, the rest are events. */
 #include "dispatcher/tick_priv.h"
 
@@ -167,6 +167,7 @@ static void take_one(struct work *w, struct candidate *c, struct work_task *k, i
 			       .retry_ms = k->t.retry_ms };
 
 	work_step(w, k, &e);
+	k->claimed = true;
 	claim.push_no = k->t.pushes;
 	VEC_ADD(w->a, &w->claims, claim);
 }
@@ -198,7 +199,7 @@ static void take_job(struct work *w, size_t from, size_t to)
 		if (!task[i - from])
 			continue;
 		c->used = true;
-		if (!due(w, c, &task[i - from], &conn[i - from]))
+		if (task[i - from]->claimed)
 			continue; /* it stood in the queue twice */
 		take_one(w, c, task[i - from], conn[i - from]);
 		w->room--;

@@ -142,7 +142,7 @@ struct work_task {
 	const char *device_name; /* NULL: the device is gone */
 	struct live_job *job;
 	const struct tick_run *run;
-	bool changed, ended;
+	bool changed, ended, claimed;
 	bool block_sent; /* in this tick */
 };
 struct work_report {
