@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/strategy.h"
 
-#include <string.h>
+#include "engine/text.h"
 
-static bool same(const char *a, const char *b)
-{
-	return a && b && strcmp(a, b) == 0;
-}
+#include <string.h>
 
 static bool version_listed(const struct strategy *s, const char *version)
 {
 	for (size_t i = 0; i < s->n_versions; i++)
-		if (same(s->versions[i], version))
+		if (text_same(s->versions[i], version))
 			return true;
 	return false;
 }
@@ -26,9 +23,9 @@ static bool in_time(const struct strategy *s, const struct strategy_look *l)
 
 bool strategy_matches(const struct strategy *s, const struct strategy_look *l)
 {
-	if (!in_time(s, l) || same(l->version, s->dest_version))
+	if (!in_time(s, l) || text_same(l->version, s->dest_version))
 		return false;
-	if (s->diff_version && !same(l->version, s->diff_version))
+	if (s->diff_version && !text_same(l->version, s->diff_version))
 		return false;
 	return s->by_group ? l->member : version_listed(s, l->version);
 }

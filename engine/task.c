@@ -2,6 +2,8 @@
 /* The moves of a task. The table says which event may do what in which state; the functions below it do it. */
 #include "engine/task.h"
 
+#include "engine/text.h"
+
 #include <string.h>
 
 #define GRACE_MS 1000             /* after a connect: some SDKs subscribe first (device §4.2) */
@@ -46,11 +48,6 @@ const char *event_why_name(enum event_why w)
 {
 	ensure(w > WHY_NONE && (size_t)w < ARRAY_LEN(whys));
 	return whys[w];
-}
-
-static bool same(const char *a, const char *b)
-{
-	return a && b && strcmp(a, b) == 0;
 }
 
 static void move(struct task *t, struct task_outcome *o, enum task_state to, enum event_why why, const char *detail)
@@ -132,7 +129,7 @@ static void on_failure(struct task *t, const struct job_rules *r, const struct t
 
 	if (t->state == TASK_QUEUED || of_attempt_before(t, e))
 		return;
-	if (t->fail_ms != 0 && same(desc, t->fail_desc) && e->at < e->reconnected_ms + REDELIVERY_MS)
+	if (t->fail_ms != 0 && text_same(desc, t->fail_desc) && e->at < e->reconnected_ms + REDELIVERY_MS)
 		return; /* the broker's repetition of one that was counted */
 	task_fail(t, r, e, desc, true, o);
 }
@@ -164,9 +161,9 @@ static void on_version(struct task *t, const struct job_rules *r, const struct t
 		move(t, o, TASK_SUCCEEDED, WHY_SUCCESS, NULL);
 		return;
 	}
-	if (same(e->version, VERSION_PLACEHOLDER))
+	if (text_same(e->version, VERSION_PLACEHOLDER))
 		return;
-	if (same(e->version, t->src_version)) {
+	if (text_same(e->version, t->src_version)) {
 		if (t->verdict_ms) { /* the last report of the window decides */
 			t->verdict_ms = 0;
 			t->pending_version = NULL;
@@ -198,7 +195,7 @@ static void on_verdict(struct task *t, const struct job_rules *r, const struct t
 	o->changed = true;
 	if (!version)
 		return;
-	if (!t->src_version || same(t->src_version, VERSION_PLACEHOLDER)) { /* never reported before: this is what it had (api §10.7) */
+	if (!t->src_version || text_same(t->src_version, VERSION_PLACEHOLDER)) { /* never reported before: this is what it had (api §10.7) */
 		t->src_version = version;
 		return;
 	}
@@ -298,9 +295,9 @@ enum err task_rerun_check(const struct task *t, const struct job_rules *r, const
 {
 	if (!(OVER & TASK_BIT(t->state)))
 		return ERR_TASK_STATUS;
-	if (same(version, r->dest_version))
+	if (text_same(version, r->dest_version))
 		return ERR_DEVICE_AT_DEST;
-	if (!r->differential || same(version, r->src_version))
+	if (!r->differential || text_same(version, r->src_version))
 		return OK;
 	return version ? ERR_SRC_VERSION_MISMATCH : ERR_DEVICE_NO_VERSION;
 }

@@ -128,3 +128,8 @@ bool text_is_blank(const char *s)
 {
 	return s[strspn(s, " \t\r\n")] == '\0';
 }
+
+bool text_same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}

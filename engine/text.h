@@ -35,5 +35,7 @@ bool text_is_alias(const char *s);
 bool text_is_tag_key(const char *s);
 /* Nothing but blanks. */
 bool text_is_blank(const char *s);
+/* Both there, and equal. */
+bool text_same(const char *a, const char *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cmd/otactl/ctl.h"
 #include "engine/base/clock.h"
 #include "engine/base/config.h"
+#include "engine/base/parse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,14 +19,7 @@
 /* The broker has its own name for otad, and device names stand before an "&". */
 static enum err name_check(struct ctl *c, const char *name)
 {
-	static const char signs[] = "-_.";
-	size_t len = strlen(name);
-
-	for (const char *s = name; *s; s++)
-		if (!((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z') ||
-		      strchr(signs, *s)))
-			len = 0;
-	if (len < 1 || len > NAME_MAX_CHARS)
+	if (strlen(name) > NAME_MAX_CHARS || !text_of(name, "-_."))
 		return fail(c->error, ERR_BAD_REQUEST, "a name has 1 to %d letters, digits and - _ .",
 			    NAME_MAX_CHARS);
 	if (strcmp(name, config_now()->broker_user) == 0)
