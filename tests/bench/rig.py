@@ -110,15 +110,15 @@ class PlainBroker:
 
 class Stack:
     """deploy/stack with a client, for as long as the `with` lasts. plain: a PlainBroker to use instead of the stack's
-    own. Settings: keys of otad.conf."""
+    own. postgres: settings of the cluster, those of the limits' by default. Settings: keys of otad.conf."""
 
-    def __init__(self, plain=None, **settings):
+    def __init__(self, plain=None, postgres=POSTGRES, **settings):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-bench."))
         self.plain, self.settings = plain, {"quota": "*=0", **settings}
         if plain:
             self.settings["broker"] = f"tcp://127.0.0.1:{plain.port}"
         self._stack("up", "--preset", os.environ.get("OTAD_BENCH_PRESET", "release"), *self._sets(),
-                    *(w for k, v in POSTGRES.items() for w in ("--postgres", f"{k}={v}")))
+                    *(w for k, v in postgres.items() for w in ("--postgres", f"{k}={v}")))
         words = dict(line.split("=", 1) for line in (self.dir / "env").read_text().splitlines())
         self.env = {k: v.strip("'") for k, v in words.items()}
         self.endpoint, self.broker, self.bin = self.env["OTA_ENDPOINT"], self.env["OTA_BROKER"], self.env["OTA_BIN"]
