@@ -16,7 +16,7 @@ struct live_job {
 	struct pace pace;
 	struct ready ready;
 	int32_t cursor; /* rows up to here have been looked at */
-	bool again;	/* and then from the first one once more: a round is always finished */
+	bool again;	/* and then from the first one once more: what a call asks for lets a round be finished */
 	int skipped;	/* ticks in a row without its lock */
 	bool live;
 	int64_t gone_boot_ms; /* since when it is not live */

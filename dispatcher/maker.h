@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The maker: makes the tasks of new jobs, one job after another in the order of their creation, and writes bulk
- * orders into rows. dispatcher.c gives it a thread; the simulation (tests/sim) runs its rounds by hand. */
+/* The maker: makes the tasks of new jobs, one job after another in the order of their creation, gives tasks to devices
+ * that come to match a dynamic job, and writes bulk orders into rows. dispatcher.c gives it a thread; the simulation (tests/sim) runs its rounds by hand. */
 #ifndef DISPATCHER_MAKER_H
 #define DISPATCHER_MAKER_H
 

@@ -10,9 +10,9 @@
 /* Largest payload of a device. */
 #define DEVICE_PAYLOAD_MAX 65536
 
-/* Topics are matched literally; a closing slash is let through on progress alone. */
+/* By the patterns of device_acl.c; a closing slash is let through on progress alone. */
 bool device_may_publish(const char *pk, const char *dn, const char *topic);
-/* Wildcards only below the device's own names. */
+/* ProductKey and DeviceName have to stand in the filter literally. */
 bool device_may_subscribe(const char *pk, const char *dn, const char *filter);
 
 struct acl_name {
