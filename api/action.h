@@ -59,7 +59,9 @@ struct action {
 	int deep_qps;
 	const char *methods;    /* as documented, "GET POST"; both are accepted everywhere */
 	const char *doc;
-	const struct field *in, *out; /* `out` without RequestId, Success, Code, ErrorMessage: those come by themselves */
+	/* NULL: no parameters. `out` without RequestId, Success, Code, ErrorMessage: those come by themselves; out
+	 * NULL: nothing but those. */
+	const struct field *in, *out;
 	size_t in_size, out_size;
 	enum err (*run)(struct call *c, const void *in, void *out);
 	const enum err *fails;  /* business errors it may answer, ended by OK; for the docs and a debug check */

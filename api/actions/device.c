@@ -130,11 +130,6 @@ const struct action action_RegisterDevice = {
 
 /* ---- DeleteDevice -------------------------------------------------------------------------------------- */
 
-struct nothing {
-	char unused;
-};
-static const struct field no_out[] = { FIELD_END };
-
 static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct device_in *in = in_;
@@ -157,9 +152,7 @@ const struct action action_DeleteDevice = {
 	.methods = "GET POST",
 	.doc = "Deletes a device: it is disconnected and refused, its unfinished update task is cancelled.",
 	.in = device_in,
-	.out = no_out,
 	.in_size = sizeof(struct device_in),
-	.out_size = sizeof(struct nothing),
 	.run = delete_run,
 	.fails = device_fails,
 };
@@ -200,9 +193,7 @@ const struct action action_DisableThing = {
 	       "data and its "
 	       "unfinished tasks, which go on when it is enabled again.",
 	.in = device_in,
-	.out = no_out,
 	.in_size = sizeof(struct device_in),
-	.out_size = sizeof(struct nothing),
 	.run = disable_run,
 	.fails = device_fails,
 };
@@ -215,9 +206,7 @@ const struct action action_EnableThing = {
 	.methods = "GET POST",
 	.doc = "Enables a device again; it can log in from the moment of the answer.",
 	.in = device_in,
-	.out = no_out,
 	.in_size = sizeof(struct device_in),
-	.out_size = sizeof(struct nothing),
 	.run = enable_run,
 	.fails = device_fails,
 };
@@ -313,9 +302,7 @@ const struct action action_BatchUpdateDeviceNickname = {
 	.methods = "GET POST",
 	.doc = "Gives devices other nicknames, or takes them away; all of the devices or none.",
 	.in = nicknames_in,
-	.out = no_out,
 	.in_size = sizeof(struct nicknames_in),
-	.out_size = sizeof(struct nothing),
 	.run = nicknames_run,
 	.fails = nicknames_fails,
 };

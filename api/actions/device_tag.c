@@ -11,11 +11,6 @@
 /* Escapes may be longer than the characters they stand for. */
 #define JSON_MAX ((size_t)64 * 1024 * 1024)
 
-struct nothing {
-	char unused;
-};
-static const struct field no_out[] = { FIELD_END };
-
 /* The object compactly, every value as text; NULL when a value is not a scalar or a key is empty. */
 static const char *tags_compact(struct arena *a, const struct json *tags, bool *ret_key_bad)
 {
@@ -99,9 +94,7 @@ const struct action action_SaveDeviceProp = {
 	.methods = "GET POST",
 	.doc = "Adds tags to a device, or overwrites them.",
 	.in = save_in,
-	.out = no_out,
 	.in_size = sizeof(struct save_in),
-	.out_size = sizeof(struct nothing),
 	.run = save_run,
 	.fails = save_fails,
 };
@@ -178,9 +171,7 @@ const struct action action_DeleteDeviceProp = {
 	.methods = "GET POST",
 	.doc = "Takes a tag from a device.",
 	.in = delete_in,
-	.out = no_out,
 	.in_size = sizeof(struct delete_in),
-	.out_size = sizeof(struct nothing),
 	.run = delete_run,
 	.fails = device_fails,
 };

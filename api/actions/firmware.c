@@ -90,7 +90,6 @@ static const struct field id_in[] = {
 	STR(struct id_in, firmware_id, "FirmwareId", "The package.", .flags = REQUIRED),
 	FIELD_END
 };
-static const struct field no_fields[] = { FIELD_END };
 
 static const enum err create_fails[] = {
 	ERR_FIRMWARE_PRODUCT_KEY, ERR_FIRMWARE_NAME_BLANK, ERR_FIRMWARE_NAME, ERR_FIRMWARE_VERSION, ERR_FIRMWARE_DESC,
@@ -250,13 +249,12 @@ static enum err create_run(struct call *c, const void *in_, void *out_)
 
 /* ---- ModifyOTAFirmware -------------------------------------------------------------------------------- */
 
-static enum err modify_run(struct call *c, const void *in_, void *out)
+static enum err modify_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct modify_in *in = in_;
 	struct product p;
 	int64_t id, product_id;
 
-	(void)out;
 	if (in->name)
 		TRY(check_name(c, in->name));
 	TRY(field_check(modify_in, in, "FirmwareDesc", c->error));
@@ -274,12 +272,11 @@ static enum err modify_run(struct call *c, const void *in_, void *out)
 
 /* ---- DeleteOTAFirmware -------------------------------------------------------------------------------- */
 
-static enum err delete_run(struct call *c, const void *in_, void *out)
+static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct id_in *in = in_;
 	int64_t id;
 
-	(void)out;
 	if (!id_parse(ID_FIRMWARE, in->firmware_id, &id, NULL))
 		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND, NULL);
 	TRY(store_firmware_delete(c->db, c->account_id, id, c->now));
@@ -310,9 +307,7 @@ const struct action action_ModifyOTAFirmware = {
 	.methods = "GET POST",
 	.doc = "Changes name, description and text for the devices of a package; what is not given stays as it is.",
 	.in = modify_in,
-	.out = no_fields,
 	.in_size = sizeof(struct modify_in),
-	.out_size = 1,
 	.run = modify_run,
 	.fails = modify_fails,
 };
@@ -325,9 +320,7 @@ const struct action action_DeleteOTAFirmware = {
 	.methods = "GET POST",
 	.doc = "Deletes a package whose jobs have all ended; they stay readable.",
 	.in = id_in,
-	.out = no_fields,
 	.in_size = sizeof(struct id_in),
-	.out_size = 1,
 	.run = delete_run,
 	.fails = delete_fails,
 };

@@ -10,10 +10,6 @@
 struct data_out {
 	const void *data;
 };
-struct nothing {
-	char unused;
-};
-static const struct field no_out[] = { FIELD_END };
 
 enum err group_find(struct call *c, const struct group_in *in, struct group *ret)
 {
@@ -148,9 +144,7 @@ const struct action action_UpdateDeviceGroup = {
 	.methods = "GET POST",
 	.doc = "Describes a group anew. Its name cannot be changed.",
 	.in = update_in,
-	.out = no_out,
 	.in_size = sizeof(struct update_in),
-	.out_size = sizeof(struct nothing),
 	.run = update_run,
 	.fails = update_fails,
 };
@@ -182,9 +176,7 @@ const struct action action_DeleteDeviceGroup = {
 	       "Its devices "
 	       "stay.",
 	.in = only_in,
-	.out = no_out,
 	.in_size = sizeof(struct update_in),
-	.out_size = sizeof(struct nothing),
 	.run = delete_run,
 	.fails = delete_fails,
 };

@@ -21,10 +21,6 @@ struct set_in {
 	struct group_in at;
 	const char *tags;
 };
-struct nothing {
-	char unused;
-};
-static const struct field no_out[] = { FIELD_END };
 
 /* clang-format off */
 static const struct field set_in[] = {
@@ -109,9 +105,7 @@ const struct action action_SetDeviceGroupTags = {
 	.methods = "GET POST",
 	.doc = "Sets the tags of a group; tags that it had before and that are not named are removed.",
 	.in = set_in,
-	.out = no_out,
 	.in_size = sizeof(struct set_in),
-	.out_size = sizeof(struct nothing),
 	.run = set_run,
 	.fails = set_fails,
 };

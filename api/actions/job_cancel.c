@@ -22,7 +22,6 @@ static const struct field cancel_in[] = {
 	BOOL(struct cancel_in, unconfirmed, "CancelUnconfirmedTask", "Tasks in CONFIRM. Absent: as CancelQueuedTask.", .flags = OPTIONAL),
 	FIELD_END
 };
-static const struct field cancel_out[] = { FIELD_END };
 static const enum err cancel_fails[] = { ERR_JOB_ID, ERR_CANCEL_OPTION, ERR_NOT_SCHEDULED, ERR_JOB_CANCELED, ERR_CANCEL, OK };
 /* clang-format on */
 
@@ -78,7 +77,7 @@ static enum err cancel(struct call *c, int64_t job_id, const struct cancel_optio
 		     : store_job_settle(c->db, &job_id, 1, c->now);
 }
 
-static enum err cancel_run(struct call *c, const void *in_, void *out)
+static enum err cancel_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct cancel_in *in = in_;
 	struct cancel_options o = options(in);
@@ -86,7 +85,6 @@ static enum err cancel_run(struct call *c, const void *in_, void *out)
 	struct job_view v;
 	struct job_now now;
 
-	(void)out;
 	TRY(job_find(c, in->job_id, &v));
 	*id = v.job.id;
 	if (!cancel_any(&o))
@@ -108,9 +106,7 @@ const struct action action_CancelOTATaskByJob = {
 	.methods = "GET POST",
 	.doc = "Cancels the tasks of a job by their status, or a scheduled job as a whole.",
 	.in = cancel_in,
-	.out = cancel_out,
 	.in_size = sizeof(struct cancel_in),
-	.out_size = 1,
 	.run = cancel_run,
 	.fails = cancel_fails,
 };

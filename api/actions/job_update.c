@@ -40,7 +40,6 @@ static const struct field strategy_in[] = {
 	STR(struct strategy_in, job_id, "JobId", "The dynamic job.", .flags = REQUIRED),
 	FIELD_END
 };
-static const struct field nothing_out[] = { FIELD_END };
 static const enum err update_fails[] = {
 	ERR_JOB_ID, ERR_JOB_CANCELED, ERR_SELECTION_TYPE, ERR_TARGET_SELECTION, ERR_SRC_VERSIONS_NOT_ALLOWED,
 	ERR_SRC_VERSIONS_COUNT, ERR_SRC_VERSION_FORMAT, ERR_SRC_DEST_EQUAL, ERR_SRC_VERSION_ONE, ERR_JOB_SRC_VERSION,
@@ -58,13 +57,12 @@ static enum err job_locked(struct call *c, const char *job_id, struct job_view *
 	return job_find(c, job_id, ret);
 }
 
-static enum err update_run(struct call *c, const void *in_, void *out)
+static enum err update_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct update_in *in = in_;
 	struct job *job = ARENA_NEW(c->arena, struct job);
 	struct job_view old;
 
-	(void)out;
 	TRY(job_locked(c, in->job_id, &old));
 	TRY(job_check_update(c, &in->job, &old, job));
 	TRY(store_job_update(c->db, job));
@@ -72,12 +70,11 @@ static enum err update_run(struct call *c, const void *in_, void *out)
 	return OK;
 }
 
-static enum err strategy_run(struct call *c, const void *in_, void *out)
+static enum err strategy_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct strategy_in *in = in_;
 	struct job_view v;
 
-	(void)out;
 	TRY(job_locked(c, in->job_id, &v));
 	if (v.job.kind != JOB_DYNAMIC)
 		return fail_param(c->error, ERR_NOT_DYNAMIC, NULL);
@@ -94,9 +91,7 @@ const struct action action_UpdateOTAJob = {
 	.doc = "Changes the rate and the tags of a running job, of a dynamic one also time limit and source "
 	       "versions.",
 	.in = update_in,
-	.out = nothing_out,
 	.in_size = sizeof(struct update_in),
-	.out_size = 1,
 	.run = update_run,
 	.fails = update_fails,
 };
@@ -109,9 +104,7 @@ const struct action action_CancelOTAStrategyByJob = {
 	.methods = "GET POST",
 	.doc = "Ends the strategy of a dynamic job: no new tasks; those that it has go on.",
 	.in = strategy_in,
-	.out = nothing_out,
 	.in_size = sizeof(struct strategy_in),
-	.out_size = 1,
 	.run = strategy_run,
 	.fails = strategy_fails,
 };

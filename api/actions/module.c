@@ -52,7 +52,6 @@ static const struct field list_in[] = {
 	STR(struct module_in, product_key, "ProductKey", "The product.", .flags = REQUIRED, .chars = "", .err = ERR_MODULE_LIST_PARAM),
 	FIELD_END
 };
-static const struct field no_fields[] = { FIELD_END };
 
 static const struct field module_out[] = {
 	STR(struct module_out, product_key, "ProductKey",  "The product.", .flags = OPTIONAL),
@@ -110,7 +109,7 @@ static enum err find_product(struct call *c, const struct module_in *in, struct 
 	return store_product_find(c->db, c->account_id, in->product_key, ret);
 }
 
-static enum err create_run(struct call *c, const void *in_, void *out)
+static enum err create_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct module_in *in = in_;
 	struct module m = { .name = in->name,
@@ -119,7 +118,6 @@ static enum err create_run(struct call *c, const void *in_, void *out)
 			    .created_ms = c->now };
 	struct product p;
 
-	(void)out;
 	if (!text_is_version(in->name) || (in->alias && !text_is_alias(in->alias)))
 		return fail_param(c->error, ERR_MODULE_CREATE_PARAM, NULL);
 	TRY(field_check(create_in, in, "Desc", c->error));
@@ -130,7 +128,7 @@ static enum err create_run(struct call *c, const void *in_, void *out)
 	return store_module_add(c->db, p.id, &m, c->config->limit_modules);
 }
 
-static enum err update_run(struct call *c, const void *in_, void *out)
+static enum err update_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct module_in *in = in_;
 	struct module m = { .name = in->name,
@@ -139,7 +137,6 @@ static enum err update_run(struct call *c, const void *in_, void *out)
 			    .modified_ms = c->now };
 	struct product p;
 
-	(void)out;
 	if (!text_is_version(in->name) || (in->alias && !text_is_alias(in->alias)))
 		return fail_param(c->error, ERR_MODULE_UPDATE_PARAM, NULL);
 	TRY(field_check(update_in, in, "Desc", c->error));
@@ -147,12 +144,11 @@ static enum err update_run(struct call *c, const void *in_, void *out)
 	return store_module_update(c->db, p.id, &m);
 }
 
-static enum err delete_run(struct call *c, const void *in_, void *out)
+static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct module_in *in = in_;
 	struct product p;
 
-	(void)out;
 	if (!text_is_version(in->name))
 		return fail_param(c->error, ERR_MODULE_DELETE_PARAM, NULL);
 	if (strcasecmp(in->name, MODULE_DEFAULT) == 0)
@@ -231,9 +227,7 @@ const struct action action_CreateOTAModule = {
 	.methods = "POST",
 	.doc = "Creates a module of a product: a part of its devices that is updated by itself.",
 	.in = create_in,
-	.out = no_fields,
 	.in_size = sizeof(struct module_in),
-	.out_size = 1,
 	.run = create_run,
 	.fails = create_fails,
 };
@@ -246,9 +240,7 @@ const struct action action_UpdateOTAModule = {
 	.methods = "POST",
 	.doc = "Changes alias and description of a module; what is not given stays as it is.",
 	.in = update_in,
-	.out = no_fields,
 	.in_size = sizeof(struct module_in),
-	.out_size = 1,
 	.run = update_run,
 	.fails = update_fails,
 };
@@ -261,9 +253,7 @@ const struct action action_DeleteOTAModule = {
 	.methods = "POST",
 	.doc = "Deletes a module that has no packages.",
 	.in = delete_in,
-	.out = no_fields,
 	.in_size = sizeof(struct module_in),
-	.out_size = 1,
 	.run = delete_run,
 	.fails = delete_fails,
 };

@@ -8,10 +8,6 @@
 struct update_in {
 	const char *product_key, *name, *description;
 };
-struct nothing {
-	char unused;
-};
-static const struct field no_out[] = { FIELD_END };
 
 /* ---- UpdateProduct ------------------------------------------------------------------------------------- */
 
@@ -48,9 +44,7 @@ const struct action action_UpdateProduct = {
 	.methods = "GET POST",
 	.doc = "Gives a product another name, and another description.",
 	.in = update_in,
-	.out = no_out,
 	.in_size = sizeof(struct update_in),
-	.out_size = sizeof(struct nothing),
 	.run = update_run,
 	.fails = update_fails,
 };
@@ -79,9 +73,7 @@ const struct action action_DeleteProduct = {
 	.methods = "GET POST",
 	.doc = "Deletes a product that has neither devices nor packages; its ended jobs stay readable.",
 	.in = delete_in,
-	.out = no_out,
 	.in_size = sizeof(struct update_in),
-	.out_size = sizeof(struct nothing),
 	.run = delete_run,
 	.fails = delete_fails,
 };

@@ -35,7 +35,6 @@ static const struct field cancel_in[] = {
 	STR (struct cancel_in, job_id, "JobId", "Only tasks of this job. Absent: of all jobs of the package.", .flags = OPTIONAL),
 	FIELD_END
 };
-static const struct field no_fields[] = { FIELD_END };
 
 static const enum err confirm_fails[] = { ERR_LIST_TOO_LONG, ERR_TASK_ID, ERR_TASK_STATUS, OK };
 static const enum err cancel_fails[] = {
@@ -99,7 +98,7 @@ static enum err check_window(struct call *c, const struct task_key *k, const str
 	return OK;
 }
 
-static enum err confirm_run(struct call *c, const void *in_, void *out)
+static enum err confirm_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct confirm_in *in = in_;
 	struct task_event e = { .kind = TASK_EV_CONFIRM, .at = c->now };
@@ -108,7 +107,6 @@ static enum err confirm_run(struct call *c, const void *in_, void *out)
 	struct task_moves m;
 	size_t n;
 
-	(void)out;
 	TRY(task_keys(c, &in->task_ids, &keys, &n));
 	jobs = ARENA_ARRAY(c->arena, n, struct job_view);
 	for (size_t i = 0; i < n; i++) {
@@ -180,7 +178,7 @@ static enum err refuse_none(struct call *c, const struct task_scope *s)
 	return fail_param(c->error, any ? ERR_DEVICE_TASK_ENDED : ERR_DEVICE_NO_TASK, NULL);
 }
 
-static enum err cancel_run(struct call *c, const void *in_, void *out)
+static enum err cancel_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct cancel_in *in = in_;
 	struct task_event e = { .kind = TASK_EV_CANCEL, .why = WHY_CANCEL, .desc = JOB_REASON_CANCELED };
@@ -189,7 +187,6 @@ static enum err cancel_run(struct call *c, const void *in_, void *out)
 	struct task_moves m;
 	size_t n, canceled = 0;
 
-	(void)out;
 	TRY(cancel_scope(c, in, &scope));
 	TRY(await_making(c, &scope, &e.at));
 	TRY(store_task_of_devices(c->db, &scope, &keys, &n));
@@ -217,9 +214,7 @@ const struct action action_ConfirmOTATask = {
 	.methods = "POST",
 	.doc = "Confirms tasks of jobs with NeedConfirm: all of them or none.",
 	.in = confirm_in,
-	.out = no_fields,
 	.in_size = sizeof(struct confirm_in),
-	.out_size = 1,
 	.run = confirm_run,
 	.fails = confirm_fails,
 };
@@ -232,9 +227,7 @@ const struct action action_CancelOTATaskByDevice = {
 	.methods = "GET POST",
 	.doc = "Cancels the unfinished tasks that devices have of a package; refused only when none of them has one.",
 	.in = cancel_in,
-	.out = no_fields,
 	.in_size = sizeof(struct cancel_in),
-	.out_size = 1,
 	.run = cancel_run,
 	.fails = cancel_fails,
 };

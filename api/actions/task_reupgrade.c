@@ -19,7 +19,6 @@ static const struct field reupgrade_in[] = {
 	     .flags = REQUIRED, .max_items = TASK_IDS_MAX),
 	FIELD_END
 };
-static const struct field no_fields[] = { FIELD_END };
 
 static const enum err reupgrade_fails[] = {
 	ERR_LIST_TOO_LONG, ERR_JOB_ID, ERR_TASK_ID, ERR_FIRMWARE_NOT_FOUND, ERR_REUPGRADE_NOT_VERIFIED, ERR_TASK_STATUS,
@@ -167,13 +166,12 @@ static void run_again(struct rerun *r, size_t i)
 	r->running[r->n_running++] = r->keys[i].seq;
 }
 
-static enum err reupgrade_run(struct call *c, const void *in_, void *out)
+static enum err reupgrade_run(struct call *c, const void *in_, void *out UNUSED)
 {
 	const struct reupgrade_in *in = in_;
 	struct rerun r = { .c = c };
 	const struct job *j = &r.v.job;
 
-	(void)out;
 	TRY(check_job(&r, in));
 	TRY(read_tasks(&r));
 	TRY(check_tasks(&r));
@@ -197,9 +195,7 @@ const struct action action_ReupgradeOTATask = {
 	.doc = "Runs failed or canceled tasks of a job again, under the same ids: all of them or none. One whose device is "
 	       "held by another task fails again.",
 	.in = reupgrade_in,
-	.out = no_fields,
 	.in_size = sizeof(struct reupgrade_in),
-	.out_size = 1,
 	.run = reupgrade_run,
 	.fails = reupgrade_fails,
 };
