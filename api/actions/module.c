@@ -3,11 +3,11 @@
  * §7). The module "default", the whole device, needs no creation and is not listed. */
 #include "storage/module.h"
 
+#include "api/actions/device_in.h"
 #include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "engine/base/parse.h"
 #include "engine/text.h"
-#include "storage/device.h"
 #include "storage/firmware.h"
 #include "storage/product.h"
 
@@ -26,7 +26,7 @@ struct modules_out {
 };
 struct versions_in {
 	struct page_in page;
-	const char *iot_id, *product_key, *device_name;
+	struct device_address at;
 };
 struct version_out {
 	const char *iot_id, *product_key, *device_name, *module, *version;
@@ -70,9 +70,7 @@ static const struct field modules_out[] = {
 
 static const struct field versions_in[] = {
 	PAGE_IN_REQUIRED(struct versions_in, page, 200, "200"),
-	STR(struct versions_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL),
-	STR(struct versions_in, product_key, "ProductKey", "Product of the device, together with DeviceName.", .flags = OPTIONAL),
-	STR(struct versions_in, device_name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
+	DEVICE_ADDRESS_FIELDS(struct versions_in, at),
 	FIELD_END
 };
 static const struct field version_out[] = {
@@ -98,9 +96,7 @@ static const enum err delete_fails[] = {
 	ERR_MODULE_DELETE_PARAM, ERR_MODULE_DEFAULT, ERR_PRODUCT_NOT_FOUND, ERR_MODULE_NOT_FOUND, ERR_MODULE_IN_USE, OK
 };
 static const enum err list_fails[] = { ERR_MODULE_LIST_PARAM, ERR_PRODUCT_NOT_FOUND, OK };
-static const enum err versions_fails[] = {
-	ERR_PAGE_PARAMS, ERR_NULL_PRODUCT_KEY, ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND, OK
-};
+static const enum err versions_fails[] = { ERR_PAGE_PARAMS, DEVICE_ADDRESS_FAILS, OK };
 /* clang-format on */
 
 static enum err find_product(struct call *c, const struct module_in *in, struct product *ret)
@@ -201,7 +197,7 @@ static enum err versions_run(struct call *c, const void *in_, void *out_)
 	int64_t total;
 	size_t n;
 
-	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->device_name, &d));
+	TRY(device_find(c, &in->at, &d));
 	TRY(store_module_versions(c->db, d.id, page_from(&in->page), page_size(&in->page), &versions, &n, &total));
 	shown = ARENA_ARRAY(c->arena, n, struct version_out);
 	for (size_t i = 0; i < n; i++)

@@ -2,9 +2,9 @@
 /* ListOTATaskByJob and ListOTAUnfinishedTaskByDevice. */
 #include "storage/task.h"
 
+#include "api/actions/device_in.h"
 #include "api/actions/page.h"
 #include "api/actions/show.h"
-#include "storage/device.h"
 #include "storage/job.h"
 
 #define ROWS_MAX 100000 /* CurrentPage * PageSize (api §6.1) */
@@ -25,7 +25,8 @@ struct list_out {
 };
 
 struct unfinished_in {
-	const char *iot_id, *product_key, *device_name, *module, *status;
+	struct device_address at;
+	const char *module, *status;
 	struct str_list states;
 };
 struct unfinished_task {
@@ -76,9 +77,7 @@ static const struct field list_out[] = {
 
 #define UNFINISHED "CONFIRM QUEUED NOTIFIED IN_PROGRESS"
 static const struct field unfinished_in[] = {
-	STR (struct unfinished_in, iot_id, "IotId", "The device's id; wins over ProductKey and DeviceName.", .flags = OPTIONAL),
-	STR (struct unfinished_in, product_key, "ProductKey", "Product of the device, together with DeviceName.", .flags = OPTIONAL),
-	STR (struct unfinished_in, device_name, "DeviceName", "Name of the device in its product.", .flags = OPTIONAL),
+	DEVICE_ADDRESS_FIELDS(struct unfinished_in, at),
 	STR (struct unfinished_in, module, "ModuleName", "Only tasks of this module; default: the whole device.", .flags = OPTIONAL),
 	STR (struct unfinished_in, status, "TaskStatus", "Only tasks of this status.", .one_of = UNFINISHED, .err = ERR_TASK_STATUS),
 	STRS(struct unfinished_in, states, "TaskStatusList", "Only tasks of one of these; wins over TaskStatus.",
@@ -107,9 +106,7 @@ static const struct field unfinished_out[] = {
 	FIELD_END
 };
 
-static const enum err unfinished_fails[] = {
-	ERR_TASK_STATUS, ERR_NULL_PRODUCT_KEY, ERR_NULL_DEVICE_NAME, ERR_IOT_ID, ERR_DEVICE_NOT_FOUND, OK
-};
+static const enum err unfinished_fails[] = { ERR_TASK_STATUS, DEVICE_ADDRESS_FAILS, OK };
 static const enum err list_fails[] = { ERR_JOB_ID, ERR_TASK_STATUS, ERR_PAGE_PARAMS, ERR_LIST_TOO_LONG, OK };
 /* clang-format on */
 
@@ -232,7 +229,7 @@ static enum err unfinished_run(struct call *c, const void *in_, void *out_)
 	struct device_ref d;
 	size_t n;
 
-	TRY(store_device_find(c->db, c->account_id, in->iot_id, in->product_key, in->device_name, &d));
+	TRY(device_find(c, &in->at, &d));
 	TRY(store_task_unfinished(c->db, d.id, in->module, state_mask(in), &tasks, &n));
 	shown = ARENA_ARRAY(c->arena, n, struct unfinished_task);
 	for (size_t i = 0; i < n; i++)
