@@ -2,10 +2,7 @@
 #include "api/actions/apply_in.h"
 
 #include "api/actions/product_in.h"
-
-struct data_out {
-	const void *data;
-};
+#include "api/actions/show.h"
 
 /* clang-format off */
 const struct field apply_in[] = {

@@ -15,7 +15,7 @@ struct apply_in {
 };
 extern const struct field apply_in[];
 
-/* The answer of calls that make an order: { const void *data } with this in it. */
+/* The answer of calls that make an order: struct data_out with this in it. */
 struct apply_data {
 	struct opt_int apply_id;
 };

@@ -52,10 +52,6 @@ static const struct field register_data[] = {
 	FIELD_END
 };
 
-struct data_out {
-	const void *data;
-};
-
 static const struct field register_out[] = {
 	OBJ(struct data_out, data, "Data", "The device.", .of = register_data), FIELD_END
 };

@@ -9,10 +9,6 @@
 #include "storage/apply.h"
 #include "storage/product.h"
 
-struct data_out {
-	const void *data;
-};
-
 /* ---- BatchRegisterDevice ------------------------------------------------------------------------------- */
 
 struct batch_in {

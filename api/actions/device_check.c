@@ -30,9 +30,6 @@ struct check_data {
 	struct str_list names, nicknames, repeated;
 	struct obj_list details; /* of struct apply_detail */
 };
-struct check_out {
-	const void *data;
-};
 
 /* clang-format off */
 static const struct field named[] = {
@@ -61,7 +58,7 @@ static const struct field check_data[] = {
 	FIELD_END
 };
 static const struct field check_out[] = {
-	OBJ(struct check_out, data, "Data", "The check.", .of = check_data),
+	OBJ(struct data_out, data, "Data", "The check.", .of = check_data),
 	FIELD_END
 };
 static const enum err check_fails[] = {
@@ -144,7 +141,7 @@ static bool find_faults(struct arena *a, const struct named *list, size_t n, str
 
 static enum err refuse(struct call *c, const struct check_data *faults)
 {
-	struct check_out *out = ARENA_NEW(c->arena, struct check_out);
+	struct data_out *out = ARENA_NEW(c->arena, struct data_out);
 
 	out->data = faults;
 	c->refusal = out;
@@ -172,7 +169,7 @@ static enum err check_run(struct call *c, const void *in_, void *out_)
 {
 	struct check_data *data = ARENA_NEW(c->arena, struct check_data);
 	const struct check_in *in = in_;
-	struct check_out *out = out_;
+	struct data_out *out = out_;
 	struct named *list;
 	struct product p;
 	int64_t id;
@@ -205,7 +202,7 @@ const struct action action_BatchCheckDeviceNames = {
 	.in = check_in,
 	.out = check_out,
 	.in_size = sizeof(struct check_in),
-	.out_size = sizeof(struct check_out),
+	.out_size = sizeof(struct data_out),
 	.run = check_run,
 	.fails = check_fails,
 };
@@ -226,7 +223,7 @@ static enum err order_run(struct call *c, const void *in_, void *out_)
 {
 	struct apply_data *data = ARENA_NEW(c->arena, struct apply_data);
 	const struct apply_in *in = in_;
-	struct check_out *out = out_;
+	struct data_out *out = out_;
 	struct apply ap;
 	struct product p;
 
@@ -252,7 +249,7 @@ const struct action action_BatchRegisterDeviceWithApplyId = {
 	.in = apply_in,
 	.out = apply_out,
 	.in_size = sizeof(struct apply_in),
-	.out_size = sizeof(struct check_out),
+	.out_size = sizeof(struct data_out),
 	.run = order_run,
 	.fails = order_fails,
 };

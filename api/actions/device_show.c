@@ -11,10 +11,6 @@
 #define DETAILS_MAX 100
 #define STATES_MAX 50
 
-struct data_out {
-	const void *data;
-};
-
 /* ---- QueryDeviceDetail --------------------------------------------------------------------------------- */
 
 struct detail_data {

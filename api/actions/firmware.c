@@ -23,9 +23,6 @@ struct create_in {
 struct created {
 	const char *firmware_id, *utc_create;
 };
-struct create_out {
-	const void *data; /* struct created */
-};
 struct modify_in {
 	const char *product_key, *firmware_id, *name, *description, *udi;
 };
@@ -73,7 +70,7 @@ static const struct field created_fields[] = {
 	FIELD_END
 };
 static const struct field create_out[] = {
-	OBJ(struct create_out, data, "Data", "The package.", .of = created_fields),
+	OBJ(struct data_out, data, "Data", "The package.", .of = created_fields),
 	FIELD_END
 };
 static const struct field modify_in[] = {
@@ -212,7 +209,7 @@ static enum err files_find(struct call *c, const struct file_in *declared, struc
 static enum err create_run(struct call *c, const void *in_, void *out_)
 {
 	const struct create_in *in = in_;
-	struct create_out *out = out_;
+	struct data_out *out = out_;
 	struct created *data = ARENA_NEW(c->arena, struct created);
 	struct firmware f = {
 		.account_id = c->account_id,
@@ -294,7 +291,7 @@ const struct action action_CreateOTAFirmware = {
 	.in = create_in,
 	.out = create_out,
 	.in_size = sizeof(struct create_in),
-	.out_size = sizeof(struct create_out),
+	.out_size = sizeof(struct data_out),
 	.run = create_run,
 	.fails = create_fails,
 };

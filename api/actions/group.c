@@ -7,10 +7,6 @@
 #include "api/actions/show.h"
 #include "engine/text.h"
 
-struct data_out {
-	const void *data;
-};
-
 enum err group_find(struct call *c, const struct group_in *in, struct group *ret)
 {
 	return store_group_find(c->db, c->account_id, in->group_id, in->type ? in->type : GROUP_STATIC, ret);

@@ -11,10 +11,6 @@
 
 #define FUZZY_MIN 5
 
-struct data_out {
-	const void *data;
-};
-
 /* Here it has to be said (api §9); what it says is checked before the handler runs. */
 #define INSTANCE_FIELD(type, member) \
 	STR(type, member, "IotInstanceId", "Instance of the group.", .flags = REQUIRED)

@@ -8,9 +8,6 @@
 struct created {
 	const char *job_id, *utc_create;
 };
-struct create_out {
-	const void *data; /* struct created */
-};
 
 /* clang-format off */
 static const struct field tag_fields[] = {
@@ -109,7 +106,7 @@ static const struct field created_fields[] = {
 	FIELD_END
 };
 static const struct field create_out[] = {
-	OBJ(struct create_out, data, "Data", "The job.", .of = created_fields),
+	OBJ(struct data_out, data, "Data", "The job.", .of = created_fields),
 	FIELD_END
 };
 
@@ -146,7 +143,7 @@ static enum err wake(struct call *c, void *arg)
 	return OK;
 }
 
-static enum err create(struct call *c, const struct job_in *in, enum job_kind kind, struct create_out *out)
+static enum err create(struct call *c, const struct job_in *in, enum job_kind kind, struct data_out *out)
 {
 	struct created *data = ARENA_NEW(c->arena, struct created);
 	struct job job;
@@ -186,7 +183,7 @@ const struct action action_CreateOTAVerifyJob = {
 	.in = verify_in,
 	.out = create_out,
 	.in_size = sizeof(struct job_in),
-	.out_size = sizeof(struct create_out),
+	.out_size = sizeof(struct data_out),
 	.run = verify_run,
 	.fails = verify_fails,
 };
@@ -201,7 +198,7 @@ const struct action action_CreateOTAStaticUpgradeJob = {
 	.in = static_in,
 	.out = create_out,
 	.in_size = sizeof(struct job_in),
-	.out_size = sizeof(struct create_out),
+	.out_size = sizeof(struct data_out),
 	.run = static_run,
 	.fails = static_fails,
 };
@@ -218,7 +215,7 @@ const struct action action_CreateOTADynamicUpgradeJob = {
 	.in = dynamic_in,
 	.out = create_out,
 	.in_size = sizeof(struct job_in),
-	.out_size = sizeof(struct create_out),
+	.out_size = sizeof(struct data_out),
 	.run = dynamic_run,
 	.fails = dynamic_fails,
 };

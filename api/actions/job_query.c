@@ -34,9 +34,6 @@ struct job_out {
 	struct obj_list tags; /* of struct tag_out */
 	const char *utc_create, *utc_modified, *utc_start, *utc_end, *utc_schedule, *utc_finish;
 };
-struct query_out {
-	const void *data; /* struct job_out */
-};
 struct list_out {
 	struct page_out page;
 	struct obj_list data; /* of struct job_out */
@@ -108,7 +105,7 @@ static const struct field job_out[] = {
 	FIELD_END
 };
 static const struct field query_out[] = {
-	OBJ(struct query_out, data, "Data", "The job.", .of = job_out),
+	OBJ(struct data_out, data, "Data", "The job.", .of = job_out),
 	FIELD_END
 };
 static const struct field listed_out[] = { JOB_STATUS_FIELDS, JOB_TIME_FIELDS, FIELD_END };
@@ -176,7 +173,7 @@ static struct job_out show_job(struct arena *a, const struct job_view *v)
 static enum err query_run(struct call *c, const void *in_, void *out_)
 {
 	const struct query_in *in = in_;
-	struct query_out *out = out_;
+	struct data_out *out = out_;
 	struct job_out *data = ARENA_NEW(c->arena, struct job_out);
 	struct job_view v;
 
@@ -239,7 +236,7 @@ const struct action action_QueryOTAJob = {
 	.in = query_in,
 	.out = query_out,
 	.in_size = sizeof(struct query_in),
-	.out_size = sizeof(struct query_out),
+	.out_size = sizeof(struct data_out),
 	.run = query_run,
 	.fails = query_fails,
 };

@@ -7,10 +7,6 @@
 
 #include <string.h>
 
-struct data_out {
-	const void *data;
-};
-
 /* ---- QueryProduct -------------------------------------------------------------------------------------- */
 
 struct query_in {

@@ -7,6 +7,11 @@
 #include "engine/ids.h"
 #include "storage/job.h"
 
+/* Answers that are one object, Data; the row's `of` says which struct. */
+struct data_out {
+	const void *data;
+};
+
 /* The job of this JobId and of the caller's account; else ERR_JOB_ID. */
 enum err job_find(struct call *c, const char *job_id, struct job_view *ret) MUST_USE;
 

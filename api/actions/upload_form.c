@@ -13,9 +13,6 @@ struct list_in {
 struct form_out {
 	const char *key, *access_key_id, *signature, *host, *policy, *object_storage, *url, *utc_create;
 };
-struct out {
-	const void *data; /* struct form_out */
-};
 
 /* clang-format off */
 static const struct field package_in[] = {
@@ -37,18 +34,18 @@ static const struct field list_in[] = { FIELD_END };
 static const struct field package_form[] = { FORM_FIELDS("OSSAccessKeyId", "FirmwareUrl"), FIELD_END };
 static const struct field list_form[] = { FORM_FIELDS("AccessKeyId", "FileUrl"), FIELD_END };
 static const struct field package_out[] = {
-	OBJ(struct out, data, "Data", "The form.", .of = package_form),
+	OBJ(struct data_out, data, "Data", "The form.", .of = package_form),
 	FIELD_END
 };
 static const struct field list_out[] = {
-	OBJ(struct out, data, "Data", "The form.", .of = list_form),
+	OBJ(struct data_out, data, "Data", "The form.", .of = list_form),
 	FIELD_END
 };
 static const enum err package_fails[] = { ERR_UPLOAD_PARAM, OK };
 static const enum err list_fails[] = { OK };
 /* clang-format on */
 
-static enum err form(struct call *c, enum object_kind kind, const char *suffix, struct out *out)
+static enum err form(struct call *c, enum object_kind kind, const char *suffix, struct data_out *out)
 {
 	struct form_out *data = ARENA_NEW(c->arena, struct form_out);
 	struct upload_form f =
@@ -92,7 +89,7 @@ const struct action action_GenerateOTAUploadURL = {
 	.in = package_in,
 	.out = package_out,
 	.in_size = sizeof(struct package_in),
-	.out_size = sizeof(struct out),
+	.out_size = sizeof(struct data_out),
 	.run = package_run,
 	.fails = package_fails,
 };
@@ -107,7 +104,7 @@ const struct action action_GenerateDeviceNameListURL = {
 	.in = list_in,
 	.out = list_out,
 	.in_size = sizeof(struct list_in),
-	.out_size = sizeof(struct out),
+	.out_size = sizeof(struct data_out),
 	.run = list_run,
 	.fails = list_fails,
 };
