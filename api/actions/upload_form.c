@@ -6,9 +6,6 @@
 struct package_in {
 	const char *suffix;
 };
-struct list_in {
-	bool none; /* a call without parameters of its own */
-};
 /* Of both; each has its own names for two members. */
 struct form_out {
 	const char *key, *access_key_id, *signature, *host, *policy, *object_storage, *url, *utc_create;
@@ -20,7 +17,6 @@ static const struct field package_in[] = {
 	    .one_of = "bin dav apk tar gz tar.gz zip gzip tar.xz pack", .err = ERR_UPLOAD_PARAM),
 	FIELD_END
 };
-static const struct field list_in[] = { FIELD_END };
 
 #define FORM_FIELDS(access_key_id_, url_) \
 	STR(struct form_out, key,            "Key",           "Name of the object; the form's field key.", .flags = OPTIONAL), \
@@ -73,9 +69,8 @@ static enum err package_run(struct call *c, const void *in_, void *out)
 	return form(c, OBJECT_PACKAGE, in->suffix ? in->suffix : "bin", out);
 }
 
-static enum err list_run(struct call *c, const void *in, void *out)
+static enum err list_run(struct call *c, const void *in UNUSED, void *out)
 {
-	(void)in;
 	return form(c, OBJECT_DEVICE_LIST, "csv", out);
 }
 
@@ -101,9 +96,7 @@ const struct action action_GenerateDeviceNameListURL = {
 	.qps = 10,
 	.methods = "GET POST",
 	.doc = "Makes a form to upload a device list with.",
-	.in = list_in,
 	.out = list_out,
-	.in_size = sizeof(struct list_in),
 	.out_size = sizeof(struct data_out),
 	.run = list_run,
 	.fails = list_fails,
