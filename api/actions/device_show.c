@@ -73,7 +73,7 @@ static struct detail_data show_detail(const struct call *c, const struct device_
 		.version = d->version,
 		.node_type = show_int(d->node_type),
 		.region = c->config->region,
-		.ip = d->ip && *d->ip ? d->ip : NULL,
+		.ip = unless_empty(d->ip),
 		.owner = show_bool(true),
 		.gmt_create = show_local(a, d->created_ms),
 		.utc_create = show_utc(a, d->created_ms),
@@ -336,7 +336,7 @@ static enum err states_run(struct call *c, const void *in, void *out_)
 			.name = d.v[i].name,
 			.legacy_id = d.v[i].name,
 			.status = d.v[i].status,
-			.ip = d.v[i].ip && *d.v[i].ip ? d.v[i].ip : NULL,
+			.ip = unless_empty(d.v[i].ip),
 			.online = show_local(c->arena, d.v[i].online_ms),
 			.changed_ms = show_int_unless(d.v[i].changed_ms, 0),
 		};

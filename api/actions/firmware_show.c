@@ -123,7 +123,7 @@ static struct firmware_out show_firmware(struct arena *a, const struct firmware 
 	return (struct firmware_out){
 		.firmware_id = show_id(a, ID_FIRMWARE, f->id, 0),
 		.name = f->name,
-		.description = f->description[0] ? f->description : NULL,
+		.description = unless_empty(f->description),
 		.sign = f->n_files == 1 ? sign_of(f, &f->files[0]) : NULL,
 		.size = show_int(f->bytes),
 		.sign_method = f->sha256 ? "SHA256" : "MD5",
@@ -152,7 +152,7 @@ static enum err query_run(struct call *c, const void *in_, void *out_)
 	TRY(store_firmware_get(c->db, c->account_id, id, &f));
 	*info = show_firmware(c->arena, &f);
 	info->verify_progress = show_int(f.verify_percent);
-	info->udi = f.udi[0] ? f.udi : NULL;
+	info->udi = unless_empty(f.udi);
 	if (f.n_files == 1) {
 		info->url = firmware_file_url(c, f.id, &f.files[0]);
 	} else {

@@ -6,7 +6,6 @@
 #include "api/actions/device_in.h"
 #include "api/actions/page.h"
 #include "api/actions/show.h"
-#include "engine/base/parse.h"
 #include "engine/text.h"
 #include "storage/firmware.h"
 #include "storage/product.h"
@@ -152,14 +151,6 @@ static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 	TRY(find_product(c, in, &p));
 	TRY(store_firmware_lock_account(c->db, c->account_id));
 	return store_module_delete(c->db, p.id, in->name);
-}
-
-static const char *show_minute(struct arena *a, utc_ms t)
-{
-	char *text = arena_alloc(a, UTC_TEXT_LEN);
-
-	format_utc_minute(t, text);
-	return text;
 }
 
 static enum err list_run(struct call *c, const void *in_, void *out_)

@@ -63,11 +63,6 @@ static int64_t net_type_number(const char *text)
 	return 8;
 }
 
-static const char *unless_empty(const char *text)
-{
-	return text[0] ? text : NULL;
-}
-
 static enum err query_run(struct call *c, const void *in_, void *out_)
 {
 	struct product_data *data = ARENA_NEW(c->arena, struct product_data);

@@ -45,37 +45,41 @@ const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq
 	return id;
 }
 
-const char *show_utc(struct arena *a, utc_ms t)
+/* len: of the format, with its NUL. */
+static const char *show_time(struct arena *a, utc_ms t, size_t len, void (*format)(utc_ms t, char *out))
 {
 	char *text;
 
 	if (t == 0)
 		return NULL;
-	text = arena_alloc(a, UTC_TEXT_LEN);
-	format_utc_ms(t, text);
+	text = arena_alloc(a, len);
+	format(t, text);
 	return text;
+}
+
+const char *show_utc(struct arena *a, utc_ms t)
+{
+	return show_time(a, t, UTC_TEXT_LEN, format_utc_ms);
+}
+
+const char *show_minute(struct arena *a, utc_ms t)
+{
+	return show_time(a, t, UTC_TEXT_LEN, format_utc_minute);
 }
 
 const char *show_local(struct arena *a, utc_ms t)
 {
-	char *text;
-
-	if (t == 0)
-		return NULL;
-	text = arena_alloc(a, LOCAL_TEXT_LEN);
-	format_gmt_local(t, text);
-	return text;
+	return show_time(a, t, LOCAL_TEXT_LEN, format_gmt_local);
 }
 
 const char *show_gmt_dashed(struct arena *a, utc_ms t)
 {
-	char *text;
+	return show_time(a, t, GMT_TEXT_LEN, format_gmt_dashed);
+}
 
-	if (t == 0)
-		return NULL;
-	text = arena_alloc(a, GMT_TEXT_LEN);
-	format_gmt_dashed(t, text);
-	return text;
+const char *unless_empty(const char *text)
+{
+	return text && text[0] ? text : NULL;
 }
 
 struct opt_int show_int(int64_t v)

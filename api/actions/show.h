@@ -25,10 +25,14 @@ enum err firmware_find_of(struct call *c, const char *firmware_id, const char *p
 const char *show_id(struct arena *a, enum id_kind kind, int64_t key, int64_t seq);
 /* "2019-11-04T06:22:19.566Z" in the arena; NULL (absent) for 0. */
 const char *show_utc(struct arena *a, utc_ms t);
+/* The same instant as "2019-11-04T06:22Z", as modules have it (api §2.5). */
+const char *show_minute(struct arena *a, utc_ms t);
 /* The same instant as "2019-11-04 14:22:19", China time (api §2.5). */
 const char *show_local(struct arena *a, utc_ms t);
 /* The same instant as "Wed, 20-Feb-2019 02:16:09 GMT" (api §2.5). */
 const char *show_gmt_dashed(struct arena *a, utc_ms t);
+/* The text; NULL (absent) when it is empty, or absent itself. */
+const char *unless_empty(const char *text);
 /* A number that is always there. */
 struct opt_int show_int(int64_t v);
 /* Absent when v is `unset`. */
