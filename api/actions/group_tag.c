@@ -6,6 +6,7 @@
 #include "api/actions/tag_in.h"
 #include "engine/base/json.h"
 #include "engine/base/parse.h"
+#include "engine/devicelist.h"
 #include "engine/text.h"
 
 #include <string.h>
@@ -42,21 +43,13 @@ static bool tag_good(const struct group_tag *t)
 	       text_width(t->value) <= VALUE_MAX;
 }
 
-static bool key_twice(const struct group_tag *tags, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < i; k++)
-			if (strcmp(tags[i].key, tags[k].key) == 0)
-				return true;
-	return false;
-}
-
 /* TagString into tags; the caller has bounded nothing yet. */
 static enum err tags_parse(struct call *c, const char *text, const struct group_tag **ret, size_t *ret_n)
 {
 	size_t len = strlen(text), n;
 	struct group_tag *tags;
 	const struct json *list;
+	const char **keys;
 
 	list = len <= TAG_STRING_MAX ? json_parse(c->arena, text, len, false) : NULL;
 	if (!list || !json_is_array(list))
@@ -65,14 +58,16 @@ static enum err tags_parse(struct call *c, const char *text, const struct group_
 	if (n > GROUP_TAGS_MAX)
 		return fail_param(c->error, ERR_GROUP_TAG_COUNT, NULL);
 	tags = ARENA_ARRAY(c->arena, n, struct group_tag);
+	keys = ARENA_ARRAY(c->arena, n, const char *);
 	for (size_t i = 0; i < n; i++) {
 		tags[i].key = json_text(json_get(json_at(list, i), "tagKey"));
 		tags[i].value = json_text(json_get(json_at(list, i), "tagValue"));
 		if (!tag_good(&tags[i]))
 			return fail(c->error, ERR_GROUP_TAG_FORMAT,
 				    "Tag %zu of TagString is not well formatted.", i + 1);
+		keys[i] = tags[i].key;
 	}
-	if (key_twice(tags, n))
+	if (devicelist_duplicate(c->arena, keys, n))
 		return fail(c->error, ERR_GROUP_TAG_FORMAT, "TagString has a key twice.");
 	*ret = tags;
 	*ret_n = n;
@@ -112,11 +107,8 @@ const struct action action_SetDeviceGroupTags = {
 
 /* ---- QueryDeviceGroupTagList --------------------------------------------------------------------------- */
 
-struct tag_out {
-	const char *key, *value;
-};
 struct tags_out {
-	struct obj_list data;
+	struct obj_list data; /* of struct group_tag */
 };
 
 /* clang-format off */
@@ -125,13 +117,13 @@ static const struct field tags_in[] = {
 	FIELD_END
 };
 static const struct field tag_out[] = {
-	STR(struct tag_out, key,   "TagKey",   "Key.", .flags = OPTIONAL),
-	STR(struct tag_out, value, "TagValue", "Value.", .flags = OPTIONAL),
+	STR(struct group_tag, key,   "TagKey",   "Key.", .flags = OPTIONAL),
+	STR(struct group_tag, value, "TagValue", "Value.", .flags = OPTIONAL),
 	FIELD_END
 };
 static const struct field tags_out[] = {
 	OBJS(struct tags_out, data, "Data", "Tags in the order of their keys.", .item = "GroupTagInfo", .of = tag_out,
-	     .of_size = sizeof(struct tag_out)),
+	     .of_size = sizeof(struct group_tag)),
 	FIELD_END
 };
 /* clang-format on */
@@ -141,16 +133,12 @@ static enum err tags_run(struct call *c, const void *in_, void *out_)
 	const struct set_in *in = in_;
 	struct tags_out *out = out_;
 	const struct group_tag *t;
-	struct tag_out *shown;
 	struct group g;
 	size_t n;
 
 	TRY(group_find(c, &in->at, &g));
 	TRY(store_group_tags(c->db, g.id, &t, &n));
-	shown = ARENA_ARRAY(c->arena, n, struct tag_out);
-	for (size_t i = 0; i < n; i++)
-		shown[i] = (struct tag_out){ .key = t[i].key, .value = t[i].value };
-	out->data = (struct obj_list){ .n = n, .v = shown };
+	out->data = (struct obj_list){ .n = n, .v = t };
 	return OK;
 }
 
