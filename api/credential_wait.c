@@ -11,16 +11,17 @@
 
 void credential_await(const struct api_env *env, struct db *db, struct error *e, int64_t change_id)
 {
-	int64_t until = clock_boot_ms() + WAIT_MS, left = 1;
+	int64_t until = clock_boot_ms() + WAIT_MS;
+	bool waits = true;
 
 	db_set_deadline(db, WAIT_MS);
 	env->wake_credentials(env->wake_ctx);
-	while (left > 0 && clock_boot_ms() < until) {
-		if (store_credentials_left(db, &change_id, 1, &left) != OK) {
+	while (waits && clock_boot_ms() < until) {
+		if (store_credential_waits(db, change_id, &waits) != OK) {
 			error_clear(e);
 			return;
 		}
-		if (left > 0)
+		if (waits)
 			(void)poll(NULL, 0, POLL_MS);
 	}
 }

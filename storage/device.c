@@ -175,14 +175,14 @@ enum err store_device_nicknames(struct db *db, const struct device_nickname *lis
 	return db_run(db, S_device_nicknames, &a, NULL);
 }
 
-enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n, int64_t *ret_left)
+enum err store_credential_waits(struct db *db, int64_t change_id, bool *ret_waits)
 {
 	struct rows *r = NULL;
 	struct args a;
 
 	args_init(&a, db);
-	arg_ints(&a, change_ids, n);
-	TRY(db_one(db, S_credential_changes_left, &a, &r));
-	*ret_left = row_int(r, 0, C_credential_changes_left_n);
+	arg_int(&a, change_id);
+	TRY(db_one(db, S_credential_change_waits, &a, &r));
+	*ret_waits = row_bool(r, 0, C_credential_change_waits_waits);
 	return OK;
 }

@@ -69,8 +69,7 @@ struct device_nickname {
 enum err store_device_nicknames(struct db *db, const struct device_nickname *list, size_t n,
 				utc_ms now) MUST_USE;
 
-/* How many of these changes the broker has not acknowledged yet. */
-enum err store_credentials_left(struct db *db, const int64_t *change_ids, size_t n,
-				int64_t *ret_left) MUST_USE;
+/* Has the broker not acknowledged this change yet? */
+enum err store_credential_waits(struct db *db, int64_t change_id, bool *ret_waits) MUST_USE;
 
 #endif

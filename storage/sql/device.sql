@@ -96,7 +96,7 @@ from (
 	order by id, n desc) u
 where d.id = u.id and d.nickname is distinct from u.nickname;
 
--- name: credential_changes_left
--- in: bigint[]
--- out: n
-select count(*) as n from credential_change where id = any ($1::bigint[]);
+-- name: credential_change_waits
+-- in: bigint
+-- out: waits
+select exists (select from credential_change where id = $1::bigint) as waits;
