@@ -24,6 +24,8 @@ static enum err view_row(struct db *db, const struct seal_key *master, const str
 		.online_ms = row_int(r, i, C_device_view_online_ms),
 		.changed_ms = row_int(r, i, C_device_view_changed_ms),
 	};
+	if (!master)
+		return OK;
 	sealed.data = row_bytes(r, i, C_device_view_secret, &sealed.len);
 	return secret_open(arena, db_error(db), master, secret_aad_device(arena, ret->product_key, ret->name),
 			   sealed, &ret->secret);
@@ -91,15 +93,15 @@ enum err store_device_views_named(struct db *db, const struct seal_key *master, 
 	return view_rows(db, master, S_device_view_named, &a, ret);
 }
 
-enum err store_device_views_of(struct db *db, const struct seal_key *master, int64_t account_id,
-			       const int64_t *ids, size_t n, struct device_views *ret)
+enum err store_device_views_of(struct db *db, int64_t account_id, const int64_t *ids, size_t n,
+			       struct device_views *ret)
 {
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_ints(&a, ids, n);
-	return view_rows(db, master, S_device_view_of, &a, ret);
+	return view_rows(db, NULL, S_device_view_of, &a, ret);
 }
 
 enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
@@ -130,9 +132,8 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 			    ret_total);
 }
 
-enum err store_device_page_tags(struct db *db, const struct seal_key *master, int64_t account_id,
-				int64_t instance_id, const char *tags, int64_t from, int64_t count,
-				struct device_views *ret, int64_t *ret_total)
+enum err store_device_page_tags(struct db *db, int64_t account_id, int64_t instance_id, const char *tags,
+				int64_t from, int64_t count, struct device_views *ret, int64_t *ret_total)
 {
 	struct args a;
 
@@ -140,7 +141,7 @@ enum err store_device_page_tags(struct db *db, const struct seal_key *master, in
 	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
 	arg_text(&a, tags);
-	return counted_page(db, master, S_device_tags_count, S_device_tags_page, &a, from, count, ret,
+	return counted_page(db, NULL, S_device_tags_count, S_device_tags_page, &a, from, count, ret,
 			    ret_total);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices as the management API shows them: one by one, by names, in lists and in numbers; and their tags.
- * Lists are newest first, pages count from 0. Strings live in the unit's arena. */
+ * Lists are newest first, pages count from 0. Strings live in the unit's arena. `master` opens the devices'
+ * secrets; NULL, and calls without it: they are not asked for. */
 #ifndef STORAGE_DEVICE_VIEW_H
 #define STORAGE_DEVICE_VIEW_H
 
@@ -15,7 +16,7 @@ struct device_view {
 	int64_t node_type;
 	const char *name;
 	const char *nickname; /* or NULL */
-	const char *secret;   /* opened */
+	const char *secret;   /* opened; NULL: not asked for */
 	const char *status;   /* ONLINE, OFFLINE, UNACTIVE, DISABLE (api §8) */
 	const char *version;  /* of the default module; NULL: never reported */
 	const char *ip;	      /* of the last connection, or NULL */
@@ -36,8 +37,8 @@ enum err store_device_view(struct db *db, const struct seal_key *master, int64_t
 /* In the order of the names, or of the keys; what the product, or the account, does not have is left out. */
 enum err store_device_views_named(struct db *db, const struct seal_key *master, int64_t product_id,
 				  const char *const *names, size_t n, struct device_views *ret) MUST_USE;
-enum err store_device_views_of(struct db *db, const struct seal_key *master, int64_t account_id,
-			       const int64_t *ids, size_t n, struct device_views *ret) MUST_USE;
+enum err store_device_views_of(struct db *db, int64_t account_id, const int64_t *ids, size_t n,
+			       struct device_views *ret) MUST_USE;
 
 /* Devices of a product, registered before below_id (0: all); their number: store_product_devices. */
 enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
@@ -47,9 +48,9 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 				  int64_t instance_id, int64_t product_id, const char *status, int64_t from,
 				  int64_t count, struct device_views *ret, int64_t *ret_total) MUST_USE;
 /* Devices of an instance that have all of these tags (a JSON object of texts). */
-enum err store_device_page_tags(struct db *db, const struct seal_key *master, int64_t account_id,
-				int64_t instance_id, const char *tags, int64_t from, int64_t count,
-				struct device_views *ret, int64_t *ret_total) MUST_USE;
+enum err store_device_page_tags(struct db *db, int64_t account_id, int64_t instance_id, const char *tags,
+				int64_t from, int64_t count, struct device_views *ret,
+				int64_t *ret_total) MUST_USE;
 
 struct device_counts {
 	int64_t devices, active, online;

@@ -86,13 +86,14 @@ static struct detail_data show_detail(const struct call *c, const struct device_
 	};
 }
 
-/* The device that a call names. */
-static enum err view(struct call *c, const struct device_in *in, struct device_view *ret)
+/* The device that a call names; master NULL: without its secret. */
+static enum err view(struct call *c, const struct device_in *in, const struct seal_key *master,
+		     struct device_view *ret)
 {
 	struct device_ref ref;
 
 	TRY(device_find(c, &in->at, &ref));
-	return store_device_view(c->db, c->env->master, ref.id, ret);
+	return store_device_view(c->db, master, ref.id, ret);
 }
 
 static enum err detail_run(struct call *c, const void *in, void *out_)
@@ -101,7 +102,7 @@ static enum err detail_run(struct call *c, const void *in, void *out_)
 	struct data_out *out = out_;
 	struct device_view d;
 
-	TRY(view(c, in, &d));
+	TRY(view(c, in, c->env->master, &d));
 	*data = show_detail(c, &d);
 	out->data = data;
 	return OK;
@@ -239,7 +240,7 @@ static enum err status_run(struct call *c, const void *in, void *out_)
 	struct data_out *out = out_;
 	struct device_view d;
 
-	TRY(view(c, in, &d));
+	TRY(view(c, in, NULL, &d));
 	*data = (struct status_data){ .status = d.status, .changed_ms = show_int_unless(d.changed_ms, 0) };
 	out->data = data;
 	return OK;
@@ -305,7 +306,7 @@ static enum err views_of(struct call *c, const struct str_list *iot_ids, struct 
 
 	for (size_t i = 0; i < iot_ids->n; i++)
 		TRY(store_device_key(c->error, iot_ids->v[i], &ids[i]));
-	return store_device_views_of(c->db, c->env->master, c->account_id, ids, iot_ids->n, ret);
+	return store_device_views_of(c->db, c->account_id, ids, iot_ids->n, ret);
 }
 
 static enum err states_find(struct call *c, const struct states_in *in, struct device_views *ret)
@@ -319,7 +320,7 @@ static enum err states_find(struct call *c, const struct states_in *in, struct d
 	if (in->names.n == 0)
 		return fail_param(c->error, ERR_NULL_DEVICE_NAME, NULL);
 	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
-	return store_device_views_named(c->db, c->env->master, p.id, in->names.v, in->names.n, ret);
+	return store_device_views_named(c->db, NULL, p.id, in->names.v, in->names.n, ret);
 }
 
 static enum err states_run(struct call *c, const void *in, void *out_)
