@@ -19,7 +19,7 @@ const char *request_header(const struct request *rq, const char *name)
 	return NULL;
 }
 
-bool request_is_form(const struct request *rq)
+static bool body_is_form(const struct request *rq)
 {
 	static const char form[] = "application/x-www-form-urlencoded";
 	const char *type = request_header(rq, "Content-Type");
@@ -115,7 +115,7 @@ static enum err refuse_duplicates(struct request *rq, struct error *e, const str
 
 enum err request_params(struct request *rq, struct error *e, struct params *ret)
 {
-	bool form = rq->body_len > 0 && request_is_form(rq);
+	bool form = rq->body_len > 0 && body_is_form(rq);
 	size_t query_len = strlen(rq->query);
 	size_t most = pairs_at_most(rq->query, query_len) + (form ? pairs_at_most(rq->body, rq->body_len) : 0);
 	struct param *v;

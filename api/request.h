@@ -47,7 +47,5 @@ struct params {
 enum err request_params(struct request *rq, struct error *e, struct params *ret) MUST_USE;
 /* Value of the parameter, NULL when it is not there; "" counts as not there. */
 const char *param_value(const struct params *p, const char *name);
-/* Is the body a form? */
-bool request_is_form(const struct request *rq);
 
 #endif

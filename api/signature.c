@@ -12,7 +12,8 @@
 #define CANONICAL_MAX ((size_t)256 * 1024 * 1024) /* a form of 8 MiB, each byte encoded twice */
 #define SHOWN_MAX ((size_t)64 * 1024)		  /* of the string to sign, in the refusal */
 
-void percent_encode(struct buf *to, const char *s)
+/* UTF-8 bytes, RFC 3986: all but A-Z a-z 0-9 - _ . ~ becomes %XY. */
+static void percent_encode(struct buf *to, const char *s)
 {
 	static const char hex[] = "0123456789ABCDEF";
 

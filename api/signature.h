@@ -29,7 +29,4 @@ enum err credentials_read(struct request *rq, const struct params *p, struct err
 enum err signature_verify(struct request *rq, const struct params *p, const struct credentials *c,
 			  const char *secret, struct error *e) MUST_USE;
 
-/* UTF-8 bytes, RFC 3986: all but A-Z a-z 0-9 - _ . ~ becomes %XY. */
-void percent_encode(struct buf *to, const char *s);
-
 #endif

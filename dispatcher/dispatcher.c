@@ -67,11 +67,10 @@ static enum err send_notices(void *ctx, const struct mqtt_message *messages, siz
 	return mqtt_send_wait(d->mqtt, messages, n, timeout_ms);
 }
 
-static void broker_state(void *ctx, int64_t boot, int64_t position)
+static void broker_state(void *ctx, int64_t position)
 {
 	struct dispatcher *d = ctx;
 
-	(void)boot;
 	credentials_state(atomic_load(&d->credentials), position);
 }
 

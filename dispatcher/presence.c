@@ -25,7 +25,7 @@ struct presence {
 	bool in_snapshot;
 	int64_t snapshot, named; /* number of the snapshot; lines of it */
 	bool new_state;
-	int64_t state_boot, state_position;
+	int64_t state_position;
 };
 
 struct presence *presence_new(void)
@@ -268,7 +268,6 @@ static void apply_line(struct presence *p, const struct link_line *l, utc_ms at,
 		return;
 	case LINK_STATE:
 		p->new_state = true;
-		p->state_boot = l->boot;
 		p->state_position = l->position;
 		return;
 	case LINK_NONE:
@@ -359,12 +358,11 @@ void presence_each(const struct presence *p, presence_fn fn, void *ctx)
 			fn(ctx, &e->d, true);
 }
 
-bool presence_state(struct presence *p, int64_t *ret_boot, int64_t *ret_position)
+bool presence_state(struct presence *p, int64_t *ret_position)
 {
 	bool is_new = p->new_state;
 
 	p->new_state = false;
-	*ret_boot = p->state_boot;
 	*ret_position = p->state_position;
 	return is_new;
 }

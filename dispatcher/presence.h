@@ -41,7 +41,8 @@ void presence_resolve(struct presence *p, const char *pk, const char *dn, int64_
 size_t presence_online(const struct presence *p);
 void presence_each(const struct presence *p, presence_fn fn, void *ctx);
 
-/* The last `state` line: true when there was a new one since the last call. */
-bool presence_state(struct presence *p, int64_t *ret_boot, int64_t *ret_position);
+/* Position of the credentials that the broker has, by its last `state` line: true when there was a new one since the
+ * last call. */
+bool presence_state(struct presence *p, int64_t *ret_position);
 
 #endif

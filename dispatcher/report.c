@@ -100,7 +100,6 @@ static enum nonsense read_module(struct arena *a, const struct json *params, str
 	if (strlen(m) > MODULE_BYTES_MAX)
 		return NONSENSE_MODULE;
 	r->module = m;
-	r->module_named = true;
 	return SENSE;
 }
 

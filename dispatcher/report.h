@@ -16,7 +16,6 @@ struct report {
 	const char *product_key, *device_name;
 	const char *id;	    /* as text; "" when it had none */
 	const char *module; /* "default" when none was named */
-	bool module_named;
 	const char *version; /* INFORM; REQUEST: may be NULL */
 	int step;	     /* PROGRESS: -4..100 */
 	const char *desc;    /* PROGRESS: never NULL */

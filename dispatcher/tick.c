@@ -393,7 +393,7 @@ static void woken(struct engine *g)
 /* One turn of the loop: the lease, what is owed from before, a tick. */
 static enum err turn(struct engine *g, bool *ret_more)
 {
-	int64_t boot = 0, position = 0;
+	int64_t position = 0;
 
 	TRY(pace_clock(g));
 	TRY(lease_keep(g));
@@ -407,8 +407,8 @@ static enum err turn(struct engine *g, bool *ret_more)
 	TRY(recheck(g));
 	mqtt_want(g->opt.mqtt, MQTT_CONNECT);
 	TRY(tick(g, ret_more));
-	if (presence_state(g->presence, &boot, &position) && g->opt.broker_state)
-		g->opt.broker_state(g->opt.ctx, boot, position);
+	if (presence_state(g->presence, &position) && g->opt.broker_state)
+		g->opt.broker_state(g->opt.ctx, position);
 	return OK;
 }
 

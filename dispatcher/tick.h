@@ -30,8 +30,8 @@ struct tick_options {
 	struct journal *journal;
 	struct mqtt *mqtt;
 	struct package_store *store;
-	/* Called when the broker told its state (boot, position of the credentials); may be NULL. */
-	void (*broker_state)(void *ctx, int64_t boot, int64_t position);
+	/* Called when the broker told the position of the credentials that it has; may be NULL. */
+	void (*broker_state)(void *ctx, int64_t position);
 	/* A device wants to register (LINK_ASK_REGISTER, LINK_ASK_REGNWL), once for each wish, after the commit of what
 	 * came before it; the texts are the tick's. May be NULL. */
 	void (*registration)(void *ctx, const struct link_line *ask);

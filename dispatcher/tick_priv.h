@@ -280,7 +280,5 @@ void publish_claims(struct work *w);
 void publish_replies(struct work *w);
 /* After a takeover: gates and unfinished pushes out of the database. */
 enum err publish_recover(struct engine *g) MUST_USE;
-void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n);
-void publish_batch_ack(struct engine *g, int64_t batch_id);
 
 #endif

@@ -37,7 +37,7 @@ static struct open_batch *batch_find(struct engine *g, int64_t id)
 	return NULL;
 }
 
-void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n)
+static void batch_open(struct engine *g, int64_t batch_id, int64_t n)
 {
 	struct open_batch *b = batch_find(g, 0);
 
@@ -47,7 +47,7 @@ void publish_batch_open(struct engine *g, int64_t batch_id, int64_t n)
 		VEC_KEEP(&g->acked, batch_id); /* more than the window lets be open; only its mark is early */
 }
 
-void publish_batch_ack(struct engine *g, int64_t batch_id)
+static void batch_ack(struct engine *g, int64_t batch_id)
 {
 	struct open_batch *b = batch_find(g, batch_id);
 
@@ -63,7 +63,7 @@ static void ack_one(struct engine *g, struct outstanding *o, int64_t at_us)
 
 	if (j)
 		pace_ack(&j->pace, 1, at_us);
-	publish_batch_ack(g, o->batch_id);
+	batch_ack(g, o->batch_id);
 	o->token = 0;
 }
 
@@ -159,7 +159,7 @@ static struct payload payload_of(struct work *w, struct live_job *j, int64_t dev
 static void undo(struct engine *g, const struct claim *c, int64_t batch_id)
 {
 	pace_unclaim(&c->job->pace, 1);
-	publish_batch_ack(g, batch_id);
+	batch_ack(g, batch_id);
 	VEC_KEEP(&g->undone, undone_of(c));
 }
 
@@ -214,7 +214,7 @@ void publish_claims(struct work *w)
 
 	if (w->claims.n == 0)
 		return;
-	publish_batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
+	batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
 	for (size_t i = 0; i < w->claims.n; i++) {
 		const struct claim *c = &w->claims.items[i];
 		bool wanted =

@@ -20,9 +20,3 @@ bool job_status_ended(enum job_status s)
 	ensure(s > JOB_NONE && (size_t)s < ARRAY_LEN(statuses));
 	return statuses[s].ended;
 }
-
-int64_t job_gray_count(int64_t n, int64_t milli)
-{
-	ensure(n >= 0 && n < INT64_MAX / 100000 && milli > 0 && milli <= 100000);
-	return i64_max(n * milli / 100000, n > 0);
-}

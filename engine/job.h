@@ -47,8 +47,4 @@ enum firmware_status {
 	FIRMWARE_VERIFY_FAILED = 3
 };
 
-/* How many of n candidates a GRAY job takes: floor(n * percent / 100), at least 1; exact (rules §3).
- * milli = percent * 1000, 1..100000; n >= 1. */
-int64_t job_gray_count(int64_t n, int64_t milli);
-
 #endif

@@ -101,15 +101,3 @@ int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t l
 	p->unacked += n;
 	return n;
 }
-
-int64_t pace_next_us(struct pace *p, int64_t per_minute, int64_t now_us)
-{
-	forget_old(p, now_us);
-	if (per_minute <= 0)
-		return INT64_MAX;
-	if (p->unacked + p->acked < per_minute)
-		return i64_max(p->next_slot_us, now_us);
-	if (p->count == 0)
-		return INT64_MAX; /* waits for acknowledgements */
-	return i64_max(p->next_slot_us, ack_at(p, 0)->at_us + WINDOW_US + 1);
-}

@@ -31,7 +31,5 @@ int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t l
 void pace_ack(struct pace *p, int64_t n, int64_t at_us);
 /* n claimed pushes were not handed over: they never happened. */
 void pace_unclaim(struct pace *p, int64_t n);
-/* When the next slot comes, if the gate is open; for the sleeping time of the tick. */
-int64_t pace_next_us(struct pace *p, int64_t per_minute, int64_t now_us);
 
 #endif

@@ -23,7 +23,8 @@ static bool in_ranges(uint32_t c, const struct range *r, size_t n)
 	return false;
 }
 
-bool text_is_chinese(uint32_t c)
+/* Han, as the Unicode blocks have it. */
+static bool is_chinese(uint32_t c)
 {
 	static const struct range han[] = {
 		{ 0x3007, 0x3007 }, { 0x3400, 0x4dbf },	  { 0x4e00, 0x9fff },
@@ -33,7 +34,8 @@ bool text_is_chinese(uint32_t c)
 	return in_ranges(c, han, ARRAY_LEN(han));
 }
 
-bool text_is_japanese(uint32_t c)
+/* Hiragana, katakana, or one of their marks. */
+static bool is_japanese(uint32_t c)
 {
 	static const struct range kana[] = {
 		{ 0x3005, 0x3006 }, { 0x3041, 0x3096 }, { 0x3099, 0x309f }, { 0x30a1, 0x30fa },
@@ -54,7 +56,7 @@ size_t text_width(const char *s)
 	uint32_t c;
 
 	while ((c = utf8_next(&s)) != 0)
-		width += text_is_chinese(c) ? 2 : 1;
+		width += is_chinese(c) ? 2 : 1;
 	return width;
 }
 
@@ -66,7 +68,7 @@ bool text_is_name(const char *s, size_t min, size_t max)
 	if (width < min || width > max)
 		return false;
 	while ((c = utf8_next(&s)) != 0)
-		if (!is_letter_or_digit(c) && c != '_' && !text_is_chinese(c))
+		if (!is_letter_or_digit(c) && c != '_' && !is_chinese(c))
 			return false;
 	return true;
 }
@@ -95,7 +97,7 @@ bool text_is_firmware_name(const char *s)
 	for (; (c = utf8_next(&s)) != 0; first = false) {
 		bool sign = c == '-' || c == '_' || c == '(' || c == ')';
 
-		if (sign ? first : !is_letter_or_digit(c) && !text_is_chinese(c) && !text_is_japanese(c))
+		if (sign ? first : !is_letter_or_digit(c) && !is_chinese(c) && !is_japanese(c))
 			return false;
 	}
 	return true;
@@ -114,7 +116,7 @@ bool text_is_alias(const char *s)
 	if (count < 1 || count > ALIAS_MAX)
 		return false;
 	while ((c = utf8_next(&s)) != 0)
-		if (!is_letter_or_digit(c) && c != '.' && c != '-' && c != '_' && !text_is_chinese(c))
+		if (!is_letter_or_digit(c) && c != '.' && c != '-' && c != '_' && !is_chinese(c))
 			return false;
 	return true;
 }

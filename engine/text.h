@@ -14,10 +14,6 @@
 #define NICKNAME_MAX 64
 #define VERSION_MAX 64
 
-/* A Chinese character (Han, as the Unicode blocks have it)? */
-bool text_is_chinese(uint32_t code_point);
-/* Hiragana, katakana, or one of their marks? */
-bool text_is_japanese(uint32_t code_point);
 /* Length of a name in which a Chinese character counts as two. */
 size_t text_width(const char *s);
 

@@ -318,7 +318,6 @@ create table job_run (
 	order_no       int not null default 0,    -- last bulk order
 	rescan_no      int not null default 0,    -- raised when a task becomes due elsewhere than in the engine
 	settings_no    int not null default 0,    -- raised when calls change what the engine keeps of the job
-	next_slot_ms   bigint not null default 0, -- next push slot
 	n_confirm      int not null default 0,
 	n_queued       int not null default 0,
 	n_notified     int not null default 0,

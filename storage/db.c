@@ -36,7 +36,6 @@ struct db {
 	int64_t until_ms;	/* boot clock, INT64_MAX: no end of all statements' time */
 	bool in_txn, prepared, checked;
 	int64_t touched;
-	char constraint[64];
 };
 
 struct rows {
@@ -120,11 +119,6 @@ int64_t db_touched(const struct db *db)
 	return db->touched;
 }
 
-const char *db_constraint(const struct db *db)
-{
-	return db->constraint;
-}
-
 static const char *trimmed(struct arena *a, const char *message)
 {
 	size_t len = strcspn(message, "\n");
@@ -183,10 +177,8 @@ static enum err refused(struct db *db, const char *what, const PGresult *r)
 {
 	const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-	const char *constraint = PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME);
 	enum err e = translate(state ? state : "");
 
-	(void)snprintf(db->constraint, sizeof db->constraint, "%s", constraint ? constraint : "");
 	if (PQstatus(db->conn) != CONNECTION_OK)
 		return lost(db, ERR_DB_CONNECTION, message ? message : "connection lost");
 	if (e == ERR_DB_CONFLICT)

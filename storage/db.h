@@ -102,7 +102,5 @@ int64_t db_touched(const struct db *db);
 enum err db_script(struct db *db, const char *sql) MUST_USE;
 /* The same, and the rows of its last statement; works before the tables of the named statements exist. */
 enum err db_script_rows(struct db *db, const char *sql, struct rows **ret) MUST_USE;
-/* Name of the constraint that the last ERR_DB_CONFLICT broke, or "". */
-const char *db_constraint(const struct db *db);
 
 #endif

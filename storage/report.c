@@ -285,7 +285,6 @@ static struct report_task task_of(const struct rows *r, int i)
 		.timeout_ms = row_int(r, i, C_report_device_tasks_timeout_ms),
 		.retry_ms = row_int(r, i, C_report_device_tasks_retry_ms),
 		.verdict_ms = row_int(r, i, C_report_device_tasks_verdict_ms),
-		.next_slot_ms = row_int(r, i, C_report_device_tasks_next_slot_ms),
 		.schedule_ms = row_int(r, i, C_report_device_tasks_schedule_ms),
 		.job_status = (enum job_status)row_int(r, i, C_report_device_tasks_status),
 		.paused = row_bool(r, i, C_report_device_tasks_paused),

@@ -96,7 +96,7 @@ struct report_task {
 	const char *module, *fail_desc, *desc, *dest_version;
 	int64_t job_id, seq, progress, retries, pushes, repushes, push_conn;
 	enum task_state state;
-	utc_ms push_ms, timeout_ms, retry_ms, verdict_ms, next_slot_ms, schedule_ms; /* 0: none */
+	utc_ms push_ms, timeout_ms, retry_ms, verdict_ms, schedule_ms; /* 0: none */
 	enum job_status job_status;
 	bool paused, need_push;
 	int64_t max_per_minute, n_queued;

@@ -104,7 +104,8 @@ enum err store_strategy_product(struct db *db, int64_t after_product_id, int64_t
 	return OK;
 }
 
-enum hold { HOLD_NONE, HOLD_STALE, HOLD_UNFINISHED };
+/* Why a device gets no task now (column `hold` of strategy_facts; 0: it may). */
+enum hold { HOLD_STALE = 1, HOLD_UNFINISHED = 2 };
 
 /* What one join has found out. */
 struct join {

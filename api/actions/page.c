@@ -3,7 +3,7 @@
 
 #include "api/actions/show.h"
 
-int64_t page_number(const struct page_in *in)
+static int64_t page_number(const struct page_in *in)
 {
 	return in->page.set ? in->page.v : 1;
 }

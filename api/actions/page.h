@@ -36,7 +36,6 @@ struct page_out {
 #define PAGE_DEEP_QPS 2
 bool page_is_deep(const struct page_in *in);
 
-int64_t page_number(const struct page_in *in);
 int64_t page_size(const struct page_in *in);
 /* Entries before the page. */
 int64_t page_from(const struct page_in *in);

@@ -7,7 +7,7 @@
 #include "storage/db.h"
 
 /* Where a command does its work; `otactl help` says it for each. */
-enum way { WAY_NONE, WAY_FILE, WAY_DATABASE, WAY_API };
+enum way { WAY_NONE, WAY_FILE, WAY_DATABASE };
 
 #define CTL_OPTIONS_MAX 16
 struct ctl {

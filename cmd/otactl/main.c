@@ -25,7 +25,7 @@ static const struct command *const tables[] = { commands_setup, commands_key, co
 						commands_docs };
 
 static const char *const way_names[] = {
-	[WAY_NONE] = "none", [WAY_FILE] = "file", [WAY_DATABASE] = "database", [WAY_API] = "API"
+	[WAY_NONE] = "none", [WAY_FILE] = "file", [WAY_DATABASE] = "database"
 };
 
 /* ---- help ---- */

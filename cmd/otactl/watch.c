@@ -21,7 +21,8 @@ static int terminal_width(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col >= 40 ? w.ws_col : 80;
 }
 
-const char *watch_bar(struct arena *a, int64_t done, int64_t total, int width)
+/* "[#####.....]  50 %"; width: columns of the terminal, at least 40. */
+static const char *bar(struct arena *a, int64_t done, int64_t total, int width)
 {
 	int cells = (int)i64_max(BAR_MIN, i64_min(BAR_MAX, width - 60));
 	int full = total > 0 ? (int)(done * cells / total) : 0;
@@ -63,7 +64,7 @@ static const char *line_of(struct arena *a, const struct report_job *j, bool ter
 	int64_t done = j->count[TASK_SUCCEEDED] + j->count[TASK_FAILED] + j->count[TASK_CANCELED];
 	int64_t total = j->making == MAKING_DONE ? j->made : i64_max(j->chosen, j->made);
 	int width = terminal ? terminal_width() : 80;
-	char *line = arena_printf(a, "%s  %s", watch_bar(a, done, total, width), numbers(a, j));
+	char *line = arena_printf(a, "%s  %s", bar(a, done, total, width), numbers(a, j));
 
 	if (terminal && strlen(line) >= (size_t)width)
 		line[width - 1] = '\0'; /* a wrapped line could not be drawn over */

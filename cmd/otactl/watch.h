@@ -7,8 +7,5 @@
 
 /* A line that is drawn anew on a terminal; elsewhere one line whenever something has changed. */
 enum err watch_run(struct ctl *c, int64_t job_id, int64_t interval_ms) MUST_USE;
-/* The line for a job with these numbers: "[#####.....]  50 %" and more; in the arena. width: columns, at
- * least 40. */
-const char *watch_bar(struct arena *a, int64_t done, int64_t total, int width);
 
 #endif

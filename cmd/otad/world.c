@@ -22,11 +22,10 @@
 #define DATABASE_PAUSE_US 500000U
 #define PASSWORD_BYTES_MAX 1024
 
-bool role_has(const struct config *c, const char *part)
+/* Is this part ("api", "engine") among the configured roles? No part's name contains the other's. */
+static bool role_has(const struct config *c, const char *part)
 {
-	const char *at = strstr(c->role, part); /* no part's name contains the other's */
-
-	return at != NULL;
+	return strstr(c->role, part) != NULL;
 }
 
 /* ---- files ---- */

@@ -24,8 +24,6 @@ struct world {
 	struct api_env env;
 };
 
-/* Is this part ("api", "engine") among the configured roles? */
-bool role_has(const struct config *c, const char *part);
 /* Starts every part of the configured roles. On failure the world may be half built: world_stop all the same.
  */
 enum err world_start(struct world *w, const struct config *c, struct error *e) MUST_USE;

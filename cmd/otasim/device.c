@@ -303,7 +303,8 @@ void device_tick(struct device *d, int64_t now_ms)
 	}
 }
 
-void device_close(struct device *d)
+/* DISCONNECT and close. */
+static void device_close(struct device *d)
 {
 	if (d->link == LINK_UP) {
 		mqtt_put_bare(&d->sim->scratch, MQTT_DISCONNECT);

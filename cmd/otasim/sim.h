@@ -191,8 +191,6 @@ void device_enqueue(struct device *d);
 void device_connect(struct device *d);
 /* Once a second: pings, flapping, connections that never came up, pulls. */
 void device_tick(struct device *d, int64_t now_ms);
-/* DISCONNECT and close, at the end. */
-void device_close(struct device *d);
 /* Closes, and comes back as a new process. */
 void device_reboot(struct device *d);
 void device_free(struct device *d);

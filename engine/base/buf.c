@@ -93,15 +93,6 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
-void buf_consume(struct buf *b, size_t n)
-{
-	ensure(n <= b->len);
-	if (n == 0)
-		return;
-	memmove(b->data, b->data + n, b->len - n + 1);
-	b->len -= n;
-}
-
 const char *buf_str(const struct buf *b)
 {
 	return b->data ? b->data : "";

@@ -24,8 +24,6 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-/* Drops n bytes from the front. */
-void buf_consume(struct buf *b, size_t n);
 /* The content as a string, "" when empty. Valid until the next change. */
 const char *buf_str(const struct buf *b);
 

@@ -59,11 +59,6 @@ void metric_add_label(enum metric m, const char *label, int64_t n)
 	atomic_fetch_add(&cell_of(m, label)->value, n);
 }
 
-void metric_set_label(enum metric m, const char *label, int64_t value)
-{
-	atomic_store(&cell_of(m, label)->value, value);
-}
-
 void metric_add(enum metric m, int64_t n)
 {
 	metric_add_label(m, NULL, n);
@@ -71,7 +66,7 @@ void metric_add(enum metric m, int64_t n)
 
 void metric_set(enum metric m, int64_t value)
 {
-	metric_set_label(m, NULL, value);
+	atomic_store(&cell_of(m, NULL)->value, value);
 }
 
 void metric_observe_us(enum metric m, const char *label, int64_t us)

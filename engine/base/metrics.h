@@ -18,7 +18,6 @@ void metric_add(enum metric m, int64_t n);
 void metric_set(enum metric m, int64_t value);
 /* For metrics with a label; more than 96 values are counted under "other". */
 void metric_add_label(enum metric m, const char *label, int64_t n);
-void metric_set_label(enum metric m, const char *label, int64_t value);
 /* Histogram of durations; label NULL when the metric has none. */
 void metric_observe_us(enum metric m, const char *label, int64_t us);
 /* For tests and summaries. */

@@ -18,7 +18,6 @@ bool queue_push(struct queue *q, void *item) MUST_USE;
 void *queue_pop(struct queue *q, int timeout_ms);
 /* No more pushes; waiting poppers get what is left, then NULL. */
 void queue_close(struct queue *q);
-bool queue_closed(struct queue *q);
 size_t queue_depth(struct queue *q);
 
 #endif

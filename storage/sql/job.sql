@@ -165,8 +165,8 @@ where j.firmware_id = $1::bigint
 
 -- name: job_now
 -- in: bigint
--- out: status making made_seq n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled
-select status, making, made_seq, n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled
+-- out: status making n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled
+select status, making, n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled
 from job_run where job_id = $1::bigint;
 
 -- name: job_order_add

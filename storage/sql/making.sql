@@ -125,8 +125,8 @@ where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int;
 
 -- name: making_state
 -- in: bigint
--- out: status making made_seq chosen order_no
-select status, making, made_seq, chosen, order_no from job_run where job_id = $1::bigint;
+-- out: making made_seq order_no
+select making, made_seq, order_no from job_run where job_id = $1::bigint;
 
 -- name: making_order
 -- in: bigint int
@@ -240,8 +240,8 @@ select job_id, no from job_order where not done order by job_id, no limit 1;
 
 -- name: order_state
 -- in: bigint int
--- out: state_mask reason at_ms written_seq made_seq making
-select o.state_mask, o.reason, o.at_ms, o.written_seq, r.made_seq, r.making
+-- out: written_seq made_seq
+select o.written_seq, r.made_seq
 from job_order o join job_run r on r.job_id = o.job_id
 where o.job_id = $1::bigint and o.no = $2::int;
 

@@ -113,10 +113,10 @@ from device_module where device_id = $1::bigint order by module;
 
 -- name: report_device_tasks
 -- in: bigint
--- out: module job_id seq state progress retries pushes repushes push_conn push_ms timeout_ms retry_ms verdict_ms fail_desc task_desc status paused need_push max_per_minute next_slot_ms schedule_ms n_queued dest_version
+-- out: module job_id seq state progress retries pushes repushes push_conn push_ms timeout_ms retry_ms verdict_ms fail_desc task_desc status paused need_push max_per_minute schedule_ms n_queued dest_version
 select a.module, t.job_id, t.seq, n.state, t.progress, t.retries, t.pushes, t.repushes, t.push_conn, t.push_ms,
        t.timeout_ms, t.retry_ms, t.verdict_ms, coalesce(t.fail_desc, '') as fail_desc, n.task_desc, r.status, r.paused,
-       j.need_push, r.max_per_minute, r.next_slot_ms, j.schedule_ms, r.n_queued, f.dest_version
+       j.need_push, r.max_per_minute, j.schedule_ms, r.n_queued, f.dest_version
 from active_task a
 join task t on t.job_id = a.job_id and t.seq = a.seq
 join task_now n on n.job_id = t.job_id and n.seq = t.seq

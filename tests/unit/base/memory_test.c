@@ -115,22 +115,6 @@ static void buf_overflow_is_sticky(void)
 	buf_free(&b);
 }
 
-static void buf_consumes_from_the_front(void)
-{
-	struct buf b;
-
-	buf_init(&b, 100000);
-	buf_consume(&b, 0);
-	for (int i = 0; i < 1000; i++)
-		buf_addf(&b, "%03d", i);
-	CHECK_INT(b.len, 3000);
-	buf_consume(&b, 2997);
-	CHECK_STR(buf_str(&b), "999");
-	buf_consume(&b, 3);
-	CHECK_STR(buf_str(&b), "");
-	buf_free(&b);
-}
-
 static void error_keeps_the_first_failure(void)
 {
 	struct arena a;
@@ -179,7 +163,6 @@ TESTS("base/memory", { "arena_gives_zeroed_aligned_memory", arena_gives_zeroed_a
       { "arena_releases_newest_first", arena_releases_newest_first },
       { "arena_keeps_small_neighbours_of_large_ones", arena_keeps_small_neighbours_of_large_ones },
       { "buf_grows_to_its_maximum", buf_grows_to_its_maximum },
-      { "buf_overflow_is_sticky", buf_overflow_is_sticky },
-      { "buf_consumes_from_the_front", buf_consumes_from_the_front },
+      { "buf_overflow_is_sticky", buf_overflow_is_sticky }, 
       { "error_keeps_the_first_failure", error_keeps_the_first_failure },
       { "every_error_is_well_formed", every_error_is_well_formed })

@@ -111,7 +111,6 @@ static void zero_means_nobody(void)
 
 	pace_init(&p);
 	CHECK_INT(pace_claim(&p, 0, 100 * SECOND, 0, 10), 0);
-	CHECK(pace_next_us(&p, 0, 100 * SECOND) == INT64_MAX);
 	pace_free(&p);
 }
 
@@ -144,7 +143,6 @@ static void acknowledgements_count_for_a_whole_minute(void)
 		CHECK_INT(pace_claim(&p, 1, 10 * SECOND, 10 * SECOND, 1), 1);
 		pace_ack(&p, 1, acked);
 		CHECK_INT(pace_claim(&p, 1, acked + 60 * SECOND - 1, acked, 1), 0);
-		CHECK(pace_next_us(&p, 1, acked) >= acked + 60 * SECOND);
 		CHECK_INT(pace_claim(&p, 1, acked + 61 * SECOND, acked, 1), 1);
 		pace_free(&p);
 	}
