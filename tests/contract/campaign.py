@@ -166,7 +166,7 @@ def update(call, api, pk, firmware, device):
     """A device gets a package and says that it runs it."""
     job = call("CreateOTAStaticUpgradeJob", FirmwareId=firmware, ProductKey=pk, TargetSelection="SPECIFIC",
                TargetDeviceName=[device.name])["Data"]["JobId"]
-    device.wait_push()
+    api.wait_task(job, device.name, "NOTIFIED")  # a push may also be one of the jobs before
     device.upgrade("3.0.0")
     api.wait_job(job, "COMPLETED")
     task = call("ListOTATaskByJob", JobId=job, PageSize=10, CurrentPage=1)["Data"]["SimpleOTATaskInfo"][0]
