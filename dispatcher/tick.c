@@ -212,10 +212,9 @@ static enum err write_all(struct work *w)
 	struct engine *g = w->g;
 	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t),
 		*seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
-	struct tick_version *versions = ARENA_ARRAY(w->a, w->versions.n + 1, struct tick_version);
 
 	TRY(work_write(w));
-	TRY(store_tick_versions(g->db, versions, versions_folded(w, versions), g->since_ms, w->now));
+	TRY(versions_write(w));
 	if (w->n_records > 0)
 		TRY(store_tick_set_position(g->db, journal_id(g->opt.journal), w->next_position, w->now));
 	if (w->left_over)

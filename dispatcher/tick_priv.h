@@ -229,8 +229,7 @@ enum err reports_resolve(struct work *w) MUST_USE;
 /* The reports from this time on wait for the next tick. */
 void reports_cut(struct work *w, utc_ms at);
 void report_apply(struct work *w, const struct work_report *r);
-/* out has room for w->versions.n. */
-size_t versions_folded(struct work *w, struct tick_version *out);
+enum err versions_write(struct work *w) MUST_USE;
 
 /* tick_online.c: who is connected, as the broker tells it */
 void online_message(struct work *w, const struct journal_record *r);

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define REGISTER_FRESH_MS 5000 /* below the plugin's patience */
+/* A device may go through so many within one tick; of one that says more the last counts. */
+#define VERSIONS_MAX 8
 
 static void dropped(enum nonsense n)
 {
@@ -234,27 +236,65 @@ static int by_module(const void *x, const void *y)
 	return c ? c : (a > b) - (a < b); /* as they came */
 }
 
-/* One row per device and module: the last version, and when it was first and last said. */
-size_t versions_folded(struct work *w, struct tick_version *out)
+static bool same_module(const struct tick_version *a, const struct tick_version *b)
 {
-	struct tick_version **v = arena_array(w->a, w->versions.n + 1, sizeof(struct tick_version *));
-	size_t n = 0;
+	return a->device_id == b->device_id && strcmp(a->module, b->module) == 0;
+}
 
-	for (size_t i = 0; i < w->versions.n; i++)
-		v[i] = &w->versions.items[i];
-	if (w->versions.n > 1)
-		qsort(v, w->versions.n, sizeof(struct tick_version *), by_module);
-	for (size_t i = 0; i < w->versions.n; i++) {
-		struct tick_version *last = n ? &out[n - 1] : NULL;
+/* Takes the first version of each device and module out of v[*n]: one row each, with when it was first and last said. */
+static size_t first_of_each(struct tick_version **v, size_t *n, struct tick_version *out)
+{
+	size_t taken = 0, left = 0;
+	bool over = false; /* another one has come after it */
 
-		if (!last || last->device_id != v[i]->device_id || strcmp(last->module, v[i]->module) != 0)
-			out[n++] = *v[i];
-		else if (strcmp(last->version, v[i]->version) == 0)
+	for (size_t i = 0; i < *n; i++) {
+		struct tick_version *last = taken ? &out[taken - 1] : NULL;
+
+		if (!last || !same_module(last, v[i])) {
+			out[taken++] = *v[i];
+			over = false;
+			continue;
+		}
+		over = over || strcmp(last->version, v[i]->version) != 0;
+		if (over)
+			v[left++] = v[i];
+		else
 			last->heard_ms = v[i]->heard_ms;
-		else if (strcmp(v[i]->version, VERSION_PLACEHOLDER) != 0)
-			*last = *v[i];
 	}
-	return n;
+	*n = left;
+	return taken;
+}
+
+static size_t only_last_of_each(struct tick_version **v, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || !same_module(v[i], v[i + 1]))
+			v[kept++] = v[i];
+	return kept;
+}
+
+/* One after the other, as they were said: each may be notified, and the one before is remembered. */
+enum err versions_write(struct work *w)
+{
+	struct tick_version **v = arena_array(w->a, w->versions.n + 1, sizeof(struct tick_version *)),
+			    *row = ARENA_ARRAY(w->a, w->versions.n + 1, struct tick_version);
+	size_t n = w->versions.n;
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = &w->versions.items[i];
+	if (n > 1)
+		qsort(v, n, sizeof(struct tick_version *), by_module);
+	for (int round = 1; n > 0; round++) {
+		size_t n_rows;
+
+		if (round == VERSIONS_MAX)
+			n = only_last_of_each(v, n);
+		n_rows = first_of_each(v, &n, row);
+		TRY(store_tick_versions(w->g->db, row, n_rows, w->g->since_ms, w->now));
+	}
+	return OK;
 }
 
 /* The device asks: it gets its task if the job runs, and nothing else. */

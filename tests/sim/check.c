@@ -145,6 +145,7 @@ static void look(struct world *w, struct arena *a, enum actor by)
 	for (size_t i = 0; i < s.n_jobs; i++)
 		check_job(w, &s.jobs[i]);
 	check_packages(w);
+	check_notices(w, &s);
 	m->last_look = clock_now();
 }
 

@@ -6,6 +6,7 @@
 #include "storage/account.h"
 #include "storage/migrate.h"
 #include "storage/product.h"
+#include "storage/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,6 +205,7 @@ static enum err fill(struct db *db, struct arena *a)
 	TRY(store_account_ensure(db, DEFAULT_ACCOUNT, SIM_EPOCH_MS, &p.account_id));
 	TRY(store_instance_find(db, p.account_id, NULL, &p.instance_id));
 	TRY(store_product_add(db, &master, &p, 0, NULL, &secret));
+	TRY(store_service_add(db, p.account_id, "reader", "", SIM_EPOCH_MS)); /* notifications are written for somebody */
 	return db_commit(db);
 }
 

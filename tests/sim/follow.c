@@ -409,8 +409,8 @@ static void applied(struct world *w, const struct received *r)
 	      sim_modules[s->module], (long long)r->at, t ? "" : ", of no task");
 	if (s->kind == SAID_NONSENSE || s->device->deleted)
 		return;
-	if (s->kind == SAID_VERSION)
-		model_reported(w, s->device, s->module, s->version, r->at);
+	if (s->kind == SAID_VERSION && model_reported(w, s->device, s->module, s->version, r->at))
+		told_version(w, s->device, s->module, s->version, r->at);
 	if (!t)
 		return;
 	while (rule_timer(w, t, r->at))

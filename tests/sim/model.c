@@ -25,6 +25,7 @@ void model_free(struct model *m)
 	free(m->received.items);
 	free(m->conns.items);
 	free(m->tasks.items);
+	free(m->told.items);
 	free(m);
 }
 
@@ -98,17 +99,18 @@ void model_received(struct world *w, const char *topic, const char *payload, utc
 
 /* ---- versions ---- */
 
-void model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at)
+bool model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at)
 {
 	const char *now = model_version(w, d, module, INT64_MAX);
 	struct version_said *v;
 
 	d->reported_ms[module] = at;
 	if (now && (strcmp(now, version) == 0 || strcmp(version, "app-1.0.0-20180101.1000") == 0))
-		return;
+		return false;
 	v = ARENA_NEW(&w->arena, struct version_said);
 	*v = (struct version_said){ .version = version, .at = at, .older = d->said[module] };
 	d->said[module] = v;
+	return true;
 }
 
 const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at)
@@ -123,7 +125,7 @@ const char *model_version(const struct world *w, const struct device *d, int mod
 
 void model_imported(struct world *w, struct device *d, const char *version)
 {
-	model_reported(w, d, 0, version, SIM_EPOCH_MS);
+	(void)model_reported(w, d, 0, version, SIM_EPOCH_MS);
 }
 
 /* ---- who gets a task ---- */

@@ -71,6 +71,9 @@ struct model_task {
 	struct model_task *older;   /* of the same device */
 };
 
+/* A task ended, as far as the model knows: is that notified? at < 0: at a time of the product's choice. */
+void must_be_told(struct world *w, const struct model_task *t, enum event_why why, utc_ms at);
+
 struct model *model_new(struct world *w);
 void model_free(struct model *m);
 

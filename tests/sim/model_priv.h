@@ -4,6 +4,7 @@
 #define SIM_MODEL_PRIV_H
 
 #include "dispatcher/mqtt.h"
+#include "storage/service.h"
 #include "tests/sim/model.h"
 
 #include <stdlib.h>
@@ -19,6 +20,16 @@ struct version_said {
 	const char *version;
 	utc_ms at;
 	struct version_said *older;
+};
+/* A notification that has to come, of a task or of a version. */
+struct told {
+	enum notice_kind kind;
+	const struct model_task *task;
+	enum task_state state;
+	const struct device *device;
+	int module;
+	const char *text;
+	utc_ms at; /* -1: not ruled */
 };
 struct conn_seen {
 	int64_t conn;
@@ -46,6 +57,7 @@ struct model {
 	LIST(struct received) received;
 	LIST(struct conn_seen) conns; /* by the broker's number of the connection */
 	LIST(struct model_task *) tasks;
+	LIST(struct told) told; /* since the last look */
 	size_t applied;	      /* of `received` */
 	uint64_t journal_end; /* position behind the last */
 	uint64_t position;    /* what the database says is applied */
@@ -88,11 +100,15 @@ bool in_the_way(const struct world *w, const struct model_task *a, const struct 
 void follow_chosen(struct world *w, const struct job_seen *s);
 void follow(struct world *w, struct seen *s);
 struct rows *query(struct world *w, const char *sql);
+/* notice.c: a version is new; all of what has to be notified is, and nothing else. */
+void told_version(struct world *w, const struct device *d, int module, const char *version, utc_ms at);
+void check_notices(struct world *w, const struct seen *s);
 void see(struct world *w, struct arena *a, struct seen *s);
 
 /* As of a time, as far as reports were applied; NULL: never said. */
 const char *model_version(const struct world *w, const struct device *d, int module, utc_ms at);
-void model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at);
+/* True: it is another one than before. */
+bool model_reported(struct world *w, struct device *d, int module, const char *version, utc_ms at);
 /* Fills in who is to get a task of the job. */
 void model_choose(struct world *w, struct sim_job *j);
 struct conn_seen *model_conn(struct world *w, int64_t conn);

@@ -36,6 +36,7 @@ void rule_end(struct world *w, struct model_task *t, enum task_state to, const c
 	t->deadline = t->retry_at = t->verdict_at = 0;
 	t->verdict_on = NULL;
 	t->ended_us = sim_now_us();
+	must_be_told(w, t, why, at);
 	if (!t->owed)
 		must_be_logged(w, t, why, from, at);
 }

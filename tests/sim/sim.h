@@ -195,6 +195,7 @@ struct sim_job {
 
 	/* as the database says (check.c) */
 	enum job_status status;
+	enum job_status told; /* in its last notification */
 	bool paused, chosen, finished; /* finished: its finish time was carried out */
 	bool strategy_ended, reopened;
 	utc_ms running_ms; /* since when it is IN_PROGRESS */
@@ -286,7 +287,8 @@ void agenda_in(struct world *w, int64_t delay_us, event_fn fn, int64_t a, int64_
 /* A line of the trace: hashed, and printed when asked for. No addresses, no random ids. */
 void trace(struct world *w, const char *fmt, ...) PRINTF(2, 3);
 /* The simulation found something: says what, the seed and how to replay it, and ends the process. */
-NORETURN void broken(struct world *w, const char *fmt, ...) PRINTF(2, 3);
+#define broken(w, ...) broken_by((w), __func__, __VA_ARGS__)
+NORETURN void broken_by(struct world *w, const char *check, const char *fmt, ...) PRINTF(3, 4);
 struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace);
 void world_free(struct world *w);
 /* Until this time, or until done() says so (may be NULL). */

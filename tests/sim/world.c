@@ -33,12 +33,12 @@ void trace(struct world *w, const char *fmt, ...)
 		(void)printf("%s\n", line);
 }
 
-void broken(struct world *w, const char *fmt, ...)
+void broken_by(struct world *w, const char *check, const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)printf("# broken after %lld steps, at %lld s: ", (long long)w->steps,
-		     (long long)(sim_now_us() / US_PER_SECOND));
+	(void)printf("# broken after %lld steps, at %lld s, by %s: ", (long long)w->steps,
+		     (long long)(sim_now_us() / US_PER_SECOND), check);
 	va_start(ap, fmt);
 	(void)vprintf(fmt, ap);
 	va_end(ap);
