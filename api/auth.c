@@ -72,8 +72,7 @@ static enum err find_key(const struct auth *auth, struct call *c, const char *ke
 		return OK;
 	e = store_access_key_find(c->db, c->env->master, key_id, ret);
 	if (e == ERR_DB_CONNECTION) { /* the server may have been restarted: once more on a new connection */
-		error_clear(c->error);
-		db_begin_work(c->db, c->arena, c->error);
+		db_begin_anew(c->db);
 		e = store_access_key_find(c->db, c->env->master, key_id, ret);
 	}
 	if (e == ERR_NOT_FOUND) {

@@ -9,7 +9,7 @@
 #define WAIT_MS 1000
 #define POLL_MS 4
 
-void credential_await(const struct api_env *env, struct db *db, struct error *e, int64_t change_id)
+void credential_await(const struct api_env *env, struct db *db, int64_t change_id)
 {
 	int64_t until = clock_boot_ms() + WAIT_MS;
 	bool waits = true;
@@ -18,7 +18,7 @@ void credential_await(const struct api_env *env, struct db *db, struct error *e,
 	env->wake_credentials(env->wake_ctx);
 	while (waits && clock_boot_ms() < until) {
 		if (store_credential_waits(db, change_id, &waits) != OK) {
-			error_clear(e);
+			error_clear(db_error(db));
 			return;
 		}
 		if (waits)
@@ -31,7 +31,7 @@ static enum err wait_delivered(struct call *c, void *arg)
 {
 	const int64_t *change_id = arg;
 
-	credential_await(c->env, c->db, c->error, *change_id);
+	credential_await(c->env, c->db, *change_id);
 	return OK;
 }
 

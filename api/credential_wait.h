@@ -8,7 +8,7 @@
 
 /* Waits until the broker has acknowledged this row of credential_change, about a second at most. Outside of a
  * transaction; nothing that goes wrong here undoes the change. */
-void credential_await(const struct api_env *env, struct db *db, struct error *e, int64_t change_id);
+void credential_await(const struct api_env *env, struct db *db, int64_t change_id);
 /* Lets the call wait for this row of credential_change, about a second at most: with the broker down the call
  * succeeds all the same, the broker gets every credential when it is back. */
 void credential_wait(struct call *c, int64_t change_id);

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define REPLY_BYTES 1024
-#define RUNS_MAX 4
 #define PRODUCT_KEY_MAX 64
 #define RANDOM_MAX 256
 
@@ -21,11 +20,9 @@ struct asking {
 	struct arena *arena;
 	struct error error;
 	struct registration wish;
-	const char *sign;
 	struct device_login signed_by;
 	const char *about; /* which parameter is wrong */
 	const char *secret;
-	int64_t change_id;
 };
 
 static bool is_product_key(const char *s)
@@ -72,6 +69,8 @@ static bool read_form(struct asking *k, struct request *rq)
 	}
 	k->wish = (struct registration){ .product_key = value[0],
 					 .device_name = value[1],
+					 .signed_by = &k->signed_by,
+					 .sign = value[3],
 					 .way = "http",
 					 .ip = "",
 					 .request_id = rq->request_id };
@@ -79,61 +78,24 @@ static bool read_form(struct asking *k, struct request *rq)
 	(void)memcpy(k->signed_by.dn, value[1], strlen(value[1]) + 1);
 	k->signed_by.random = (struct auth_text){ value[2], strlen(value[2]) };
 	k->signed_by.signmethod = (struct auth_text){ value[4], strlen(value[4]) };
-	k->sign = value[3];
 	return true;
-}
-
-static enum err register_in_txn(struct asking *k, enum register_result *ret)
-{
-	struct registration_product p;
-
-	TRY(store_registration_product(k->db, k->env->master, k->wish.product_key, &p));
-	if (!device_register_check(&k->signed_by, k->sign, p.secret, strlen(p.secret))) {
-		*ret = REGISTER_BAD_SIGN;
-		return OK;
-	}
-	return store_registration(k->db, k->env->master, &k->wish, &p, clock_now(), ret, &k->secret,
-				  &k->change_id);
-}
-
-/* The transaction as a whole is run again when the database asks for it, and once on a new connection when
- * the old one turns out to be dead before the commit. */
-static enum register_result run(struct asking *k)
-{
-	enum register_result result = REGISTER_FAILED;
-	enum err e = OK;
-
-	for (int n = 0; n < RUNS_MAX; n++) {
-		error_clear(&k->error);
-		db_begin_work(k->db, k->arena, &k->error);
-		e = db_begin(k->db, DB_READ_WRITE);
-		if (e == OK)
-			e = register_in_txn(k, &result);
-		if (e == OK)
-			e = db_commit(k->db);
-		if (e != OK && db_in_txn(k->db))
-			db_rollback(k->db);
-		if (e != ERR_DB_RETRY && !(e == ERR_DB_CONNECTION && n == 0))
-			break;
-	}
-	if (e == ERR_PRODUCT_NOT_FOUND)
-		return REGISTER_NO_PRODUCT;
-	return e == OK ? result : REGISTER_FAILED;
 }
 
 static enum register_result ask(struct asking *k, struct quota *quota, struct request *rq)
 {
 	enum register_result result;
+	int64_t change_id;
 
 	if (!read_form(k, rq))
 		return REGISTER_BAD_REQUEST;
 	/* Of all products together: what it protects is the database. */
 	if (!quota_take(quota, 0, DEVICE_REGISTER_PATH, config_now()->register_per_second, clock_boot_us()))
 		return REGISTER_TOO_MANY;
-	result = run(k);
+	db_begin_work(k->db, k->arena, &k->error);
+	result = store_registration(k->db, k->env->master, &k->wish, clock_now(), &k->secret, &change_id);
 	if (result == REGISTER_DONE) {
-		db_begin_work(k->db, k->arena, &k->error);
-		credential_await(k->env, k->db, &k->error, k->change_id);
+		db_begin_anew(k->db);
+		credential_await(k->env, k->db, change_id);
 	}
 	return result;
 }

@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/base/waker.h"
 #include "storage/apply.h"
+#include "storage/txn.h"
 
 #include <stdlib.h>
 
@@ -35,11 +36,10 @@ static enum err make_chunk(struct registrar *r, bool *ret_found)
 	e = store_apply_claim(r->db, CHUNK, &ap);
 	if (e == OK)
 		e = store_apply_make(r->db, r->env->master, &ap, CHUNK, clock_now());
-	if (e != OK) {
-		db_rollback(r->db);
-		return e == ERR_NOT_FOUND ? OK : e;
-	}
-	TRY(db_commit(r->db));
+	e = txn_end(r->db, e);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	TRY(e);
 	*ret_found = true;
 	r->env->wake_credentials(r->env->wake_ctx);
 	return OK;

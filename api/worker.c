@@ -9,12 +9,12 @@
 #include "storage/account.h"
 #include "storage/audit.h"
 #include "storage/nonce.h"
+#include "storage/txn.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RERUNS_MAX 3
 /* What is left for the commit, and for what a call waits for after it. */
 #define COMMIT_MS 300
 
@@ -130,30 +130,25 @@ static enum err run_read(struct call *c, const struct caller *who, const void *i
 	return db_commit(c->db);
 }
 
-/* The transaction as a whole is run again when the database asks for it, and once on a new connection when
- * the old one turns out to be dead before the commit. */
 static enum err run_transaction(struct call *c, const struct caller *who, const void *in, void **ret_out)
 {
-	enum err e = OK;
+	int runs = 0;
+	enum err e;
 
-	for (int run = 0; run <= RERUNS_MAX; run++) {
+	do {
 		void *out = arena_alloc(c->arena, c->action->out_size + 1);
 
-		error_clear(c->error);
 		c->audit_target = NULL;
 		c->refusal = NULL;
 		c->after_commit = NULL;
-		db_begin_work(c->db, c->arena, c->error);
+		db_begin_anew(c->db);
 		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_read(c, who, in, out);
-		if (e != OK && db_in_txn(c->db))
+		if (e != OK)
 			db_rollback(c->db);
 		*ret_out = out;
-		if (e != ERR_DB_RETRY && !(e == ERR_DB_CONNECTION && run == 0))
-			break;
-	}
+	} while (txn_again(e, ++runs));
 	if (e == OK && c->after_commit) {
-		error_clear(c->error);
-		db_begin_work(c->db, c->arena, c->error);
+		db_begin_anew(c->db);
 		e = c->after_commit(c, c->after_commit_arg);
 	}
 	return e;

@@ -20,7 +20,6 @@
 #define SEND_MS 5000
 #define ASKS_MAX 512
 #define ASKS_ROUND 50 /* then changes and answers go out */
-#define RUNS_MAX 3
 #define STATE_MS 2000 /* the broker's answer to hello; then it is asked again */
 
 /* A device's wish to register; malloc'ed, with its texts behind it. */
@@ -211,37 +210,6 @@ static enum err synchronize(struct credentials *c)
 
 /* ---- devices that register ---- */
 
-static enum err decide_in_txn(struct credentials *c, const struct registration *w, enum register_result *ret,
-			      const char **ret_secret)
-{
-	struct registration_product p;
-	int64_t change_id;
-
-	TRY(store_registration_product(c->db, c->opt.master, w->product_key, &p));
-	return store_registration(c->db, c->opt.master, w, &p, clock_now(), ret, ret_secret, &change_id);
-}
-
-static enum register_result decide(struct credentials *c, const struct registration *w,
-				   const char **ret_secret)
-{
-	enum register_result result = REGISTER_FAILED;
-	enum err e = ERR_DB_RETRY;
-
-	for (int run = 0; run < RUNS_MAX && e == ERR_DB_RETRY; run++) {
-		begin(c);
-		e = db_begin(c->db, DB_READ_WRITE);
-		if (e == OK)
-			e = decide_in_txn(c, w, &result, ret_secret);
-		if (e == OK)
-			e = db_commit(c->db);
-		if (e != OK && db_in_txn(c->db))
-			db_rollback(c->db);
-	}
-	if (e == ERR_PRODUCT_NOT_FOUND)
-		return REGISTER_NO_PRODUCT;
-	return e == OK ? result : REGISTER_FAILED;
-}
-
 static bool in_time(struct credentials *c)
 {
 	int64_t limit = config_now()->register_per_second, second = clock_boot_ms() / MS_PER_SECOND;
@@ -265,10 +233,12 @@ static enum err answer(struct credentials *c, const struct ask *k)
 				  .request_id = request_id };
 	struct link_line l = { .verb = LINK_REG_NO, .conn = k->conn };
 	enum register_result result = REGISTER_TOO_MANY;
+	int64_t change_id;
 
 	request_id_new(request_id);
+	begin(c);
 	if (in_time(c))
-		result = decide(c, &w, &l.secret);
+		result = store_registration(c->db, c->opt.master, &w, clock_now(), &l.secret, &change_id);
 	registration_ended(&w, result);
 	l.why = register_result_name(result);
 	if (result == REGISTER_DONE) {

@@ -48,16 +48,12 @@ enum err store_instance_find(struct db *db, int64_t account_id, const char *inst
 {
 	struct args a;
 	struct rows *r = NULL;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	if (instance_id)
 		arg_text(&a, instance_id);
-	e = db_one(db, instance_id ? S_instance_by_id : S_instance_default, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_INSTANCE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, instance_id ? S_instance_by_id : S_instance_default, &a, ERR_INSTANCE_NOT_FOUND, &r));
 	*ret_id = row_int(r, 0, C_instance_by_id_id); /* the first column of both */
 	return OK;
 }

@@ -43,7 +43,6 @@ enum err store_apply_check(struct db *db, int64_t account_id, int64_t product_id
 enum err store_apply_order(struct db *db, const struct apply *ap)
 {
 	struct args a;
-	enum err e;
 
 	if (strcmp(ap->status, "CREATE") == 0)
 		return fail_param(db_error(db), ERR_APPLY_RUNNING, NULL);
@@ -52,10 +51,7 @@ enum err store_apply_order(struct db *db, const struct apply *ap)
 	TRY(store_product_hold(db, ap->product_id));
 	args_init(&a, db);
 	arg_int(&a, ap->id);
-	e = db_one(db, S_apply_order, &a, NULL);
-	if (e == ERR_NOT_FOUND) /* another call was faster */
-		return fail_param(db_error(db), ERR_APPLY_RUNNING, NULL);
-	return e;
+	return db_one_or(db, S_apply_order, &a, ERR_APPLY_RUNNING, NULL); /* another call was faster */
 }
 
 enum err store_apply_names(struct db *db, int64_t id, const struct apply_name **ret, size_t *ret_n)
@@ -81,15 +77,11 @@ enum err store_apply_find(struct db *db, int64_t account_id, int64_t id, struct 
 {
 	struct rows *r = NULL;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_int(&a, id);
-	e = db_one(db, S_apply_find, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_APPLY_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_apply_find, &a, ERR_APPLY_NOT_FOUND, &r));
 	*ret = (struct apply){
 		.id = row_int(r, 0, C_apply_find_id),
 		.product_id = row_int(r, 0, C_apply_find_product_id),

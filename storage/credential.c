@@ -3,6 +3,7 @@
 
 #include "engine/base/log.h"
 #include "engine/brokerlink.h"
+#include "storage/txn.h"
 
 #include <string.h>
 
@@ -134,12 +135,6 @@ static enum err delivered_in_txn(struct db *db, int shard, const int64_t *change
 enum err store_credential_delivered(struct db *db, int shard, const int64_t *change_ids, size_t n,
 				    int64_t position)
 {
-	enum err e;
-
 	TRY(db_begin(db, DB_READ_WRITE));
-	e = delivered_in_txn(db, shard, change_ids, n, position);
-	if (e == OK)
-		return db_commit(db);
-	db_rollback(db);
-	return e;
+	return txn_end(db, delivered_in_txn(db, shard, change_ids, n, position));
 }

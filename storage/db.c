@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connection, deadlines, parameters and rows; see db.h. */
-#include "storage/db.h"
-
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
 #include "engine/base/config.h"
-#include "engine/base/crypto.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "storage/db_priv.h"
 
 #include <errno.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +18,6 @@
 #define ROLLBACK_MS 100
 /* Plans made while a table was empty are wrong once it is full, and ANALYZE may come a minute late. */
 #define PLANS_MS 5000
-#define ARRAY_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
 struct db {
 	struct db_options opt;
@@ -36,11 +31,6 @@ struct db {
 	int64_t until_ms;	/* boot clock, INT64_MAX: no end of all statements' time */
 	bool in_txn, prepared, checked;
 	int64_t touched;
-};
-
-struct rows {
-	PGresult *result;
-	struct arena *arena;
 };
 
 static int given_or_configured(int ms)
@@ -414,6 +404,12 @@ void db_begin_work(struct db *db, struct arena *arena, struct error *error)
 	db->deadline_ms = given_or_configured(db->opt.statement_ms);
 }
 
+void db_begin_anew(struct db *db)
+{
+	error_clear(db->error);
+	db_begin_work(db, db->arena, db->error);
+}
+
 enum err db_begin(struct db *db, enum db_mode mode)
 {
 	TRY(ready(db));
@@ -488,192 +484,16 @@ enum err db_script(struct db *db, const char *sql)
 	return simple(db, "script", sql);
 }
 
-/* ---- parameters ---- */
-
-void args_init(struct args *a, struct db *db)
-{
-	a->arena = db->arena;
-	a->n = 0;
-}
-
-static void add_arg(struct args *a, const char *value, size_t len, bool binary)
-{
-	ensure(a->n < DB_ARGS_MAX && len < INT32_MAX);
-	a->array[a->n].kind = ARG_SINGLE;
-	a->value[a->n] = value;
-	a->length[a->n] = (int)len;
-	a->binary[a->n] = binary;
-	a->n++;
-}
-
-void arg_null(struct args *a)
-{
-	add_arg(a, NULL, 0, false);
-}
-
-void arg_int(struct args *a, int64_t v)
-{
-	add_arg(a, arena_printf(a->arena, "%lld", (long long)v), 0, false);
-}
-
-void arg_bool(struct args *a, bool v)
-{
-	add_arg(a, v ? "t" : "f", 0, false);
-}
-
-void arg_text(struct args *a, const char *v)
-{
-	add_arg(a, v, 0, false);
-}
-
-void arg_bytes(struct args *a, const void *v, size_t len)
-{
-	add_arg(a, v, len, true);
-}
-
-static void add_array(struct args *a, struct arg_array array)
-{
-	add_arg(a, "", 0, true);
-	a->array[a->n - 1] = array;
-}
-
-void arg_ints(struct args *a, const int64_t *v, size_t n)
-{
-	add_array(a, (struct arg_array){ .kind = ARG_INTS, .ints = v, .n = n });
-}
-
-void arg_texts(struct args *a, const char *const *v, size_t n)
-{
-	add_array(a, (struct arg_array){ .kind = ARG_TEXTS, .texts = v, .n = n });
-}
-
-void arg_byteas(struct args *a, const void *const *v, const size_t *len, size_t n)
-{
-	add_array(a, (struct arg_array){ .kind = ARG_BYTEAS, .bytes = v, .sizes = len, .n = n });
-}
-
-/* ---- arrays: PostgreSQL's binary form, in the element type that the statement declares ---- */
-
-struct element {
-	const char *type;
-	uint32_t oid;
-	size_t width; /* 0: as long as it is */
-};
-
-/* Of parameter i, from a declaration like "bigint text[] int[]". */
-static const struct element *element_of(const char *declared, int i)
-{
-	static const struct element elements[] = { { "bigint[]", 20, 8 },  { "int[]", 23, 4 },  { "smallint[]", 21, 2 },
-						   { "text[]", 25, 0 },	   { "bytea[]", 17, 0 }, { "bool[]", 16, 1 } };
-	size_t len;
-
-	while (i-- > 0)
-		declared += strcspn(declared, " ") + 1;
-	len = strcspn(declared, " ");
-	for (size_t e = 0; e < ARRAY_LEN(elements); e++)
-		if (strlen(elements[e].type) == len && memcmp(elements[e].type, declared, len) == 0)
-			return &elements[e];
-	ensure(!"an array for a parameter that is none");
-	return NULL;
-}
-
-static unsigned char *put_big_endian(unsigned char *p, uint64_t v, size_t width)
-{
-	for (size_t i = 0; i < width; i++)
-		p[i] = (unsigned char)(v >> 8 * (width - 1 - i));
-	return p + width;
-}
-
-/* Element i of an array: its bytes, or NULL for null. A number stands in `scratch`. */
-static const void *element_bytes(const struct arg_array *v, const struct element *e, size_t i, unsigned char scratch[8],
-				 size_t *ret_len)
-{
-	*ret_len = e->width;
-	if (v->kind == ARG_INTS) {
-		(void)put_big_endian(scratch, (uint64_t)v->ints[i], e->width);
-		return scratch;
-	}
-	if (v->kind == ARG_BYTEAS) {
-		*ret_len = v->sizes[i];
-		return v->bytes[i];
-	}
-	if (v->texts[i] && e->width == 1) {
-		scratch[0] = v->texts[i][0] == 't';
-		return scratch;
-	}
-	*ret_len = v->texts[i] ? strlen(v->texts[i]) : 0;
-	return v->texts[i];
-}
-
-static bool array_fits(const struct arg_array *v, const struct element *e)
-{
-	int64_t limit;
-
-	if (v->kind != ARG_INTS || e->width == 8)
-		return true;
-	limit = ((int64_t)1 << (8 * e->width - 1)) - 1;
-	for (size_t i = 0; i < v->n; i++)
-		if (v->ints[i] > limit || v->ints[i] < -limit - 1)
-			return false;
-	return true;
-}
-
-static enum err array_encode(struct db *db, const struct stmt_def *d, const struct arg_array *v, int i, const char **ret,
-			     int *ret_len)
-{
-	const struct element *e = element_of(d->in, i);
-	unsigned char scratch[8], *out, *p;
-	size_t size = 20, len;
-
-	if (!array_fits(v, e))
-		return fail(db->error, ERR_DB, "%s: a number of parameter %d is out of range", d->name, i + 1);
-	for (size_t k = 0; k < v->n; k++) {
-		(void)element_bytes(v, e, k, scratch, &len);
-		size += 4 + len;
-	}
-	ensure(size <= ARRAY_BYTES_MAX);
-	out = p = arena_alloc(db->arena, size);
-	p = put_big_endian(p, v->n > 0, 4); /* dimensions; then: may have nulls, type, length, first index */
-	p = put_big_endian(p, 1, 4);
-	p = put_big_endian(p, e->oid, 4);
-	if (v->n > 0) {
-		p = put_big_endian(p, v->n, 4);
-		p = put_big_endian(p, 1, 4);
-	}
-	for (size_t k = 0; k < v->n; k++) {
-		const void *bytes = element_bytes(v, e, k, scratch, &len);
-
-		p = put_big_endian(p, bytes ? len : UINT32_MAX, 4);
-		if (bytes && len)
-			memcpy(p, bytes, len);
-		p += bytes ? len : 0;
-	}
-	*ret = (const char *)out;
-	*ret_len = (int)(p - out);
-	return OK;
-}
-
-/* ---- results ---- */
-
-static void result_release(void *r)
-{
-	PQclear(r);
-}
+/* ---- statements ---- */
 
 static enum err send(struct db *db, const struct stmt_def *d, const struct args *a)
 {
 	const char *value[DB_ARGS_MAX];
-	int length[DB_ARGS_MAX], n = a ? a->n : 0;
+	int length[DB_ARGS_MAX];
 
-	for (int i = 0; i < n; i++) {
-		const struct arg_array *v = &a->array[i];
-
-		value[i] = a->value[i];
-		length[i] = a->length[i];
-		if (v->kind != ARG_SINGLE)
-			TRY(array_encode(db, d, v, i, &value[i], &length[i]));
-	}
-	if (!PQsendQueryPrepared(db->conn, d->name, n, value, length, a ? a->binary : NULL, 0))
+	if (a)
+		TRY(args_encode(a, d, db->error, value, length));
+	if (!PQsendQueryPrepared(db->conn, d->name, a ? a->n : 0, value, length, a ? a->binary : NULL, 0))
 		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
 	return OK;
 }
@@ -682,6 +502,7 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 {
 	const struct stmt_def *d = &stmt_table[s];
 	int64_t start = clock_boot_us();
+	struct rows *rows;
 	PGresult *r = NULL;
 	enum err e;
 
@@ -691,26 +512,10 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 	e = collect(db, d->name, &r);
 	metric_observe_us(M_DB_SECONDS, d->name, clock_boot_us() - start);
 	TRY(e);
-	(void)arena_own(db->arena, r, result_release);
 	db->touched = strtoll(PQcmdTuples(r)[0] ? PQcmdTuples(r) : "0", NULL, 10);
-	if (ret) {
-		*ret = ARENA_NEW(db->arena, struct rows);
-		(*ret)->result = r;
-		(*ret)->arena = db->arena;
-	}
-	return OK;
-}
-
-enum err db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
-{
-	struct rows *r = NULL;
-
-	TRY(db_run(db, s, a, &r));
-	if (rows_count(r) == 0)
-		return ERR_NOT_FOUND;
-	ensure(rows_count(r) == 1);
+	rows = rows_new(db->arena, r);
 	if (ret)
-		*ret = r;
+		*ret = rows;
 	return OK;
 }
 
@@ -722,118 +527,6 @@ enum err db_script_rows(struct db *db, const char *sql, struct rows **ret)
 	if (!PQsendQuery(db->conn, sql))
 		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
 	TRY(collect(db, "script", &r));
-	(void)arena_own(db->arena, r, result_release);
-	*ret = ARENA_NEW(db->arena, struct rows);
-	(*ret)->result = r;
-	(*ret)->arena = db->arena;
+	*ret = rows_new(db->arena, r);
 	return OK;
-}
-
-int rows_count(const struct rows *r)
-{
-	return PQntuples(r->result);
-}
-
-bool row_null(const struct rows *r, int i, int col)
-{
-	ensure(i >= 0 && i < PQntuples(r->result) && col >= 0 && col < PQnfields(r->result));
-	return PQgetisnull(r->result, i, col) != 0;
-}
-
-int64_t row_int_or(const struct rows *r, int i, int col, int64_t null)
-{
-	return row_null(r, i, col) ? null : strtoll(PQgetvalue(r->result, i, col), NULL, 10);
-}
-
-int64_t row_int(const struct rows *r, int i, int col)
-{
-	return row_int_or(r, i, col, 0);
-}
-
-bool row_bool(const struct rows *r, int i, int col)
-{
-	return !row_null(r, i, col) && PQgetvalue(r->result, i, col)[0] == 't';
-}
-
-const char *row_text(const struct rows *r, int i, int col)
-{
-	return row_null(r, i, col) ? NULL : PQgetvalue(r->result, i, col);
-}
-
-const unsigned char *row_bytes(const struct rows *r, int i, int col, size_t *ret_len)
-{
-	const char *text = row_text(r, i, col); /* \x and hex digits */
-	unsigned char *out;
-
-	*ret_len = 0;
-	if (!text)
-		return NULL;
-	*ret_len = (strlen(text) - 2) / 2;
-	out = arena_alloc(r->arena, *ret_len + 1);
-	ensure(hex_decode(text + 2, 2 * *ret_len, out, *ret_len));
-	return out;
-}
-
-/* One element of an array's text form, unquoted; *s stands behind it afterwards. */
-static char *array_element(struct arena *a, const char **s)
-{
-	bool quoted = **s == '"';
-	const char *end = *s + quoted;
-	char *out, *p;
-
-	while (*end && (quoted ? *end != '"' : *end != ',' && *end != '}'))
-		end += *end == '\\' && end[1] ? 2 : 1;
-	out = p = arena_alloc(a, (size_t)(end - *s) + 1);
-	for (const char *q = *s + quoted; q < end; q++) {
-		if (*q == '\\')
-			q++;
-		*p++ = *q;
-	}
-	*s = end + quoted;
-	if (!quoted && strcmp(out, "NULL") == 0)
-		out[0] = '\0';
-	return out;
-}
-
-const char *const *row_texts(const struct rows *r, int i, int col, size_t *ret_n)
-{
-	const char *s = row_text(r, i, col);
-	const char **out;
-	size_t n = 0, cap = 1;
-
-	*ret_n = 0;
-	if (!s || strcmp(s, "{}") == 0)
-		return NULL;
-	for (const char *p = s; *p; p++)
-		cap += *p == ',';
-	out = ARENA_ARRAY(r->arena, cap, const char *);
-	for (s++; *s && *s != '}';) {
-		out[n++] = array_element(r->arena, &s);
-		if (*s == ',')
-			s++;
-	}
-	*ret_n = n;
-	return out;
-}
-
-const int64_t *row_ints(const struct rows *r, int i, int col, size_t *ret_n)
-{
-	const char *s = row_text(r, i, col);
-	int64_t *out;
-	size_t n = 0, cap = 1;
-
-	*ret_n = 0;
-	if (!s || strcmp(s, "{}") == 0)
-		return NULL;
-	for (const char *p = s; *p; p++)
-		cap += *p == ',';
-	out = ARENA_ARRAY(r->arena, cap, int64_t);
-	for (s++; *s && *s != '}';) {
-		char *end;
-
-		out[n++] = strtoll(s, &end, 10);
-		s = *end == ',' ? end + 1 : end;
-	}
-	*ret_n = n;
-	return out;
 }

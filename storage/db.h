@@ -10,6 +10,8 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
+#include "storage/args.h"
+#include "storage/rows.h"
 #include "storage/stmt.h"
 
 struct db;
@@ -30,6 +32,8 @@ void db_free(struct db *db);
 enum err db_connect(struct db *db) MUST_USE;
 /* From now on results go to `arena` and failures to `error`; rolls back whatever was left open. */
 void db_begin_work(struct db *db, struct arena *arena, struct error *error);
+/* The next unit of work, with the same arena and error; the error is cleared. */
+void db_begin_anew(struct db *db);
 struct arena *db_arena(struct db *db);
 /* Results go to this arena from now on; returns the one before. A transaction goes on. */
 struct arena *db_use_arena(struct db *db, struct arena *arena);
@@ -48,54 +52,12 @@ enum err db_savepoint(struct db *db) MUST_USE;
 enum err db_rollback_to_savepoint(struct db *db) MUST_USE;
 bool db_in_txn(const struct db *db);
 
-/* ---- parameters ---- */
-#define DB_ARGS_MAX 40
-struct args {
-	struct arena *arena;
-	int n;
-	const char *value[DB_ARGS_MAX];
-	int length[DB_ARGS_MAX];
-	int binary[DB_ARGS_MAX];
-	struct arg_array {
-		enum { ARG_SINGLE, ARG_INTS, ARG_TEXTS, ARG_BYTEAS } kind;
-		const int64_t *ints;
-		const char *const *texts;
-		const void *const *bytes;
-		const size_t *sizes; /* of bytes */
-		size_t n;
-	} array[DB_ARGS_MAX];
-};
-void args_init(struct args *a, struct db *db);
-void arg_int(struct args *a, int64_t v);
-void arg_bool(struct args *a, bool v);
-void arg_text(struct args *a, const char *v); /* NULL: SQL null */
-void arg_bytes(struct args *a, const void *v, size_t len);
-void arg_null(struct args *a);
-/* Arrays, for unnest($1::bigint[] ..). They have to stay as they are until the statement is run. */
-void arg_ints(struct args *a, const int64_t *v, size_t n);
-void arg_texts(struct args *a, const char *const *v, size_t n); /* elements may be NULL */
-void arg_byteas(struct args *a, const void *const *v, const size_t *len, size_t n);
-
-/* ---- results ---- */
-struct rows; /* lives in the unit's arena */
-int rows_count(const struct rows *r);
-int64_t row_int(const struct rows *r, int i, int col);               /* null: 0 */
-int64_t row_int_or(const struct rows *r, int i, int col, int64_t null);
-bool row_bool(const struct rows *r, int i, int col);                 /* null: false */
-const char *row_text(const struct rows *r, int i, int col);          /* null: NULL; else in the arena */
-bool row_null(const struct rows *r, int i, int col);
-const unsigned char *row_bytes(const struct rows *r, int i, int col, size_t *ret_len);
-/* text[] and bigint[] columns; *ret_n is 0 for null. Texts are never NULL (a null element is ""). */
-const char *const *row_texts(const struct rows *r, int i, int col, size_t *ret_n);
-const int64_t *row_ints(const struct rows *r, int i, int col, size_t *ret_n);
-
+/* ---- statements ---- */
 /* Runs a named statement. ret may be NULL. Outside a transaction it is one of its own.
  * ERR_DB_RETRY: serialization failure, deadlock or lock timeout, the whole transaction has to be run again;
  * ERR_DB_CONFLICT: unique violation (the transaction is aborted then: use a savepoint or ON CONFLICT);
  * ERR_DB_TIMEOUT, ERR_DB_CONNECTION: connection lost; ERR_DB: anything else, logged with the server's words. */
 enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret) MUST_USE;
-/* The same, and exactly one row is wanted: ERR_NOT_FOUND (without touching the unit's error) for none. */
-enum err db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret) MUST_USE;
 /* Rows that the last INSERT, UPDATE or DELETE touched. */
 int64_t db_touched(const struct db *db);
 /* Raw SQL without parameters; for migrations and maintenance only. */

@@ -17,7 +17,6 @@ enum err store_device_add(struct db *db, const struct seal_key *master, int64_t 
 	struct rows *r = NULL;
 	struct sealed sealed;
 	struct args a;
-	enum err e;
 
 	TRY(store_product_hold(db, product_id));
 	ret->name = in->name ? in->name : secret_new(arena, DEVICE_NAME_RANDOM_LEN);
@@ -30,10 +29,7 @@ enum err store_device_add(struct db *db, const struct seal_key *master, int64_t 
 	arg_text(&a, in->nickname);
 	arg_bytes(&a, sealed.data, sealed.len);
 	arg_int(&a, now);
-	e = db_one(db, S_device_add, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_DEVICE_NAME_EXISTS, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_device_add, &a, ERR_DEVICE_NAME_EXISTS, &r));
 	ret->id = row_int(r, 0, C_device_add_id);
 	ret->change_id = row_int(r, 0, C_device_add_change_id);
 	return OK;
@@ -69,10 +65,7 @@ enum err store_devices_add(struct db *db, const struct seal_key *master, int64_t
 	arg_texts(&a, names, n);
 	arg_byteas(&a, secrets, lens, n);
 	arg_texts(&a, versions, n);
-	if (apply_id > 0)
-		arg_int(&a, apply_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, apply_id, 0);
 	arg_int(&a, now);
 	arg_texts(&a, nicknames, n);
 	TRY(db_one(db, S_devices_add, &a, &r));
@@ -98,7 +91,6 @@ enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id
 	struct rows *r = NULL;
 	int64_t id = 0;
 	struct args a;
-	enum err e;
 
 	if (iot_id)
 		TRY(store_device_key(db_error(db), iot_id, &id));
@@ -114,10 +106,7 @@ enum err store_device_find(struct db *db, int64_t account_id, const char *iot_id
 		arg_text(&a, product_key);
 		arg_text(&a, name);
 	}
-	e = db_one(db, iot_id ? S_device_find_id : S_device_find_name, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, iot_id ? S_device_find_id : S_device_find_name, &a, ERR_DEVICE_NOT_FOUND, &r));
 	/* Both statements have the same columns. */
 	ret->id = row_int(r, 0, C_device_find_id_id);
 	ret->product_id = row_int(r, 0, C_device_find_id_product_id);
@@ -130,15 +119,11 @@ enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64
 {
 	struct rows *r = NULL;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, device_id);
 	arg_int(&a, now);
-	e = db_one(db, S_device_delete, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_device_delete, &a, ERR_DEVICE_NOT_FOUND, &r));
 	*ret_change_id = row_int(r, 0, C_device_delete_change_id);
 	return OK;
 }

@@ -59,26 +59,14 @@ static enum err counted_page(struct db *db, const struct seal_key *master, enum 
 	return view_rows(db, master, page, a, ret);
 }
 
-static void arg_int_unless_0(struct args *a, int64_t v)
-{
-	if (v)
-		arg_int(a, v);
-	else
-		arg_null(a);
-}
-
 enum err store_device_view(struct db *db, const struct seal_key *master, int64_t id, struct device_view *ret)
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, id);
-	e = db_one(db, S_device_view, &a, &r);
-	if (e == ERR_NOT_FOUND) /* deleted since it was found */
-		return fail_param(db_error(db), ERR_DEVICE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_device_view, &a, ERR_DEVICE_NOT_FOUND, &r));
 	return view_row(db, master, r, 0, ret);
 }
 
@@ -126,7 +114,7 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
-	arg_int_unless_0(&a, product_id);
+	arg_int_or_null(&a, product_id, 0);
 	arg_text(&a, status);
 	return counted_page(db, master, S_device_status_count, S_device_status_page, &a, from, count, ret,
 			    ret_total);
@@ -152,7 +140,7 @@ enum err store_device_counts(struct db *db, int64_t account_id, int64_t product_
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
-	arg_int_unless_0(&a, product_id);
+	arg_int_or_null(&a, product_id, 0);
 	TRY(db_one(db, S_device_counts, &a, &r));
 	*ret = (struct device_counts){
 		.devices = row_int(r, 0, C_device_counts_devices),
@@ -179,14 +167,12 @@ enum err store_device_tags(struct db *db, int64_t device_id, const char **ret)
 enum err store_device_tags_save(struct db *db, int64_t device_id, const char *tags)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, device_id);
 	arg_text(&a, tags);
 	arg_int(&a, DEVICE_TAGS_MAX);
-	e = db_one(db, S_device_tags_save, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_DEVICE_TAGS_SAVE, NULL) : e;
+	return db_one_or(db, S_device_tags_save, &a, ERR_DEVICE_TAGS_SAVE, NULL);
 }
 
 enum err store_device_tag_remove(struct db *db, int64_t device_id, const char *key)

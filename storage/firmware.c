@@ -127,15 +127,11 @@ enum err store_firmware_get(struct db *db, int64_t account_id, int64_t firmware_
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
-	e = db_one(db, S_firmware_get, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_firmware_get, &a, ERR_FIRMWARE_NOT_FOUND, &r));
 	*ret = (struct firmware){
 		.id = firmware_id,
 		.account_id = account_id,
@@ -164,10 +160,7 @@ static void arg_filters(struct args *a, struct db *db, int64_t account_id, int64
 {
 	args_init(a, db);
 	arg_int(a, account_id);
-	if (product_id)
-		arg_int(a, product_id);
-	else
-		arg_null(a);
+	arg_int_or_null(a, product_id, 0);
 	arg_text(a, dest_version);
 }
 
@@ -227,15 +220,11 @@ enum err store_firmware_product(struct db *db, int64_t account_id, int64_t firmw
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
-	e = db_one(db, S_firmware_product, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND_OTA, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_firmware_product, &a, ERR_FIRMWARE_NOT_FOUND_OTA, &r));
 	*ret = row_int(r, 0, C_firmware_product_product_id);
 	return OK;
 }
@@ -290,13 +279,11 @@ enum err store_firmware_modify(struct db *db, int64_t account_id, int64_t firmwa
 static enum err firmware_must(struct db *db, enum stmt s, int64_t account_id, int64_t firmware_id, struct rows **ret)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
-	e = db_one(db, s, &a, ret);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL) : e;
+	return db_one_or(db, s, &a, ERR_FIRMWARE_NOT_FOUND, ret);
 }
 
 enum err store_firmware_owned(struct db *db, int64_t account_id, int64_t firmware_id, int64_t *ret_product_id)

@@ -9,12 +9,10 @@
 static enum err lock_row(struct db *db, enum stmt how, int64_t id)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, id);
-	e = db_one(db, how, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL) : e;
+	return db_one_or(db, how, &a, ERR_GROUP_NOT_FOUND, NULL);
 }
 
 /* Is there room for one more, and for one more below its parent? */
@@ -59,7 +57,6 @@ enum err store_group_add(struct db *db, int64_t account_id, int64_t instance_id,
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	TRY(check_room(db, account_id, g->parent_id, limit));
 	g->group_id = secret_new(db_arena(db), GROUP_ID_LEN);
@@ -67,20 +64,14 @@ enum err store_group_add(struct db *db, int64_t account_id, int64_t instance_id,
 	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
 	arg_text(&a, g->group_id);
-	if (g->parent_id)
-		arg_int(&a, g->parent_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, g->parent_id, 0);
 	arg_text(&a, g->kind);
 	arg_text(&a, g->name);
 	arg_text(&a, g->description);
 	arg_int(&a, g->created_ms);
 	arg_text(&a, g->expression);
 	query_args(&a, q);
-	e = db_one(db, S_group_add, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_GROUP_NAME_EXISTS, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_group_add, &a, ERR_GROUP_NAME_EXISTS, &r));
 	g->id = row_int(r, 0, C_group_add_id);
 	return OK;
 }
@@ -115,16 +106,12 @@ enum err store_group_find(struct db *db, int64_t account_id, const char *group_i
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_text(&a, group_id);
 	arg_text(&a, kind);
-	e = db_one(db, S_group_find, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_group_find, &a, ERR_GROUP_NOT_FOUND, &r));
 	*ret = group_row(r, 0);
 	return OK;
 }
@@ -185,10 +172,7 @@ enum err store_group_counts(struct db *db, int64_t id, int64_t product_id, struc
 
 	args_init(&a, db);
 	arg_int(&a, id);
-	if (product_id)
-		arg_int(&a, product_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, product_id, 0);
 	TRY(db_one(db, S_group_counts, &a, &r));
 	*ret = (struct device_counts){
 		.devices = row_int(r, 0, C_group_counts_devices),
@@ -224,10 +208,7 @@ enum err store_group_page(struct db *db, int64_t account_id, int64_t instance_id
 	arg_int(&a, instance_id);
 	arg_text(&a, kind);
 	arg_text(&a, name);
-	if (parent_id)
-		arg_int(&a, parent_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, parent_id, 0);
 	return groups_page(db, S_group_page_count, S_group_page, &a, from, count, ret, ret_n, ret_total);
 }
 

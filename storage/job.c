@@ -13,16 +13,12 @@ enum err store_job_firmware(struct db *db, int64_t account_id, int64_t firmware_
 {
 	struct rows *r;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
 	arg_int(&a, account_id);
 	/* Both statements have the same columns. */
-	e = db_one(db, alone ? S_job_firmware_alone : S_job_firmware, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_FIRMWARE_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, alone ? S_job_firmware_alone : S_job_firmware, &a, ERR_FIRMWARE_NOT_FOUND, &r));
 	*ret = (struct job_firmware){
 		.id = firmware_id,
 		.product_id = row_int(r, 0, C_job_firmware_product_id),
@@ -92,21 +88,13 @@ enum err store_job_candidate(struct db *db, const struct job *j, const struct jo
 	if (group)
 		arg_int(&a, j->group_id);
 	arg_int(&a, j->created_ms);
-	e = db_one(db, group ? S_job_group_candidate : S_job_candidate_near, &a, NULL);
-	if (e == ERR_NOT_FOUND && !group)
-		e = db_one(db, S_job_candidate, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_NO_DEVICE, NULL) : e;
+	if (group)
+		return db_one_or(db, S_job_group_candidate, &a, ERR_NO_DEVICE, NULL);
+	e = db_one(db, S_job_candidate_near, &a, NULL);
+	return e == ERR_NOT_FOUND ? db_one_or(db, S_job_candidate, &a, ERR_NO_DEVICE, NULL) : e;
 }
 
 /* ---- creating ----------------------------------------------------------------------------------------- */
-
-static void arg_int_or_null(struct args *a, int64_t v, int64_t null)
-{
-	if (v == null)
-		arg_null(a);
-	else
-		arg_int(a, v);
-}
 
 static enum err job_insert(struct db *db, struct job *j)
 {

@@ -6,6 +6,7 @@
 #include "engine/ids.h"
 #include "storage/job_end.h"
 #include "storage/task.h"
+#include "storage/txn.h"
 
 #include <string.h>
 
@@ -75,15 +76,6 @@ static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 	m->making = MAKING_CHUNKS;
 	m->chosen = (int32_t)chosen;
 	return OK;
-}
-
-/* Commits what `e` says was done well, rolls back otherwise. */
-static enum err txn_end(struct db *db, enum err e)
-{
-	if (e == OK)
-		return db_commit(db);
-	db_rollback(db);
-	return e;
 }
 
 enum err store_making_choose(struct db *db, struct making *m, utc_ms now)

@@ -23,7 +23,6 @@ enum err store_module_add(struct db *db, int64_t product_id, const struct module
 enum err store_module_update(struct db *db, int64_t product_id, const struct module *m)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, product_id);
@@ -31,8 +30,7 @@ enum err store_module_update(struct db *db, int64_t product_id, const struct mod
 	arg_text(&a, m->alias);
 	arg_text(&a, m->description);
 	arg_int(&a, m->modified_ms);
-	e = db_one(db, S_module_update, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_MODULE_NOT_FOUND, NULL) : e;
+	return db_one_or(db, S_module_update, &a, ERR_MODULE_NOT_FOUND, NULL);
 }
 
 enum err store_module_delete(struct db *db, int64_t product_id, const char *name)

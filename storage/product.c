@@ -32,10 +32,7 @@ static void product_args(struct args *a, const struct product *p, struct sealed 
 	arg_bytes(a, secret.data, secret.len);
 	arg_text(a, p->description);
 	arg_int(a, p->node_type);
-	if (p->data_format < 0)
-		arg_null(a);
-	else
-		arg_int(a, p->data_format);
+	arg_int_or_null(a, p->data_format, -1);
 	arg_text(a, p->commodity);
 	arg_text(a, p->protocol);
 	arg_text(a, p->net_type);
@@ -91,15 +88,11 @@ enum err store_product_find(struct db *db, int64_t account_id, const char *produ
 {
 	struct rows *r = NULL;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_text(&a, product_key);
-	e = db_one(db, S_product_find, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_PRODUCT_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_product_find, &a, ERR_PRODUCT_NOT_FOUND, &r));
 	*ret = (struct product){
 		.id = row_int(r, 0, C_product_find_id),
 		.account_id = account_id,
@@ -126,12 +119,10 @@ enum err store_product_find(struct db *db, int64_t account_id, const char *produ
 static enum err lock_row(struct db *db, enum stmt how, int64_t id)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, id);
-	e = db_one(db, how, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_PRODUCT_NOT_FOUND, NULL) : e;
+	return db_one_or(db, how, &a, ERR_PRODUCT_NOT_FOUND, NULL);
 }
 
 enum err store_product_hold(struct db *db, int64_t id)
@@ -196,7 +187,6 @@ enum err store_product_update(struct db *db, int64_t account_id, int64_t id, con
 			      const char *description)
 {
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
@@ -205,8 +195,7 @@ enum err store_product_update(struct db *db, int64_t account_id, int64_t id, con
 	arg_int(&a, id);
 	arg_text(&a, name);
 	arg_text(&a, description);
-	e = db_one(db, S_product_update, &a, NULL);
-	return e == ERR_NOT_FOUND ? fail_param(db_error(db), ERR_PRODUCT_NAME_EXISTS, NULL) : e;
+	return db_one_or(db, S_product_update, &a, ERR_PRODUCT_NAME_EXISTS, NULL);
 }
 
 enum err store_product_delete(struct db *db, int64_t id, utc_ms now)

@@ -5,21 +5,27 @@
 #include "engine/base/metrics.h"
 #include "storage/audit.h"
 #include "storage/device.h"
+#include "storage/txn.h"
 
-enum err store_registration_product(struct db *db, const struct seal_key *master, const char *product_key,
-				    struct registration_product *ret)
+#include <string.h>
+
+struct registration_product {
+	int64_t id, account_id;
+	enum register_mode mode;
+	const char *secret; /* opened */
+};
+
+/* The product of the wish, in any account. */
+static enum err read_product(struct db *db, const struct seal_key *master, const char *product_key,
+			     struct registration_product *ret)
 {
 	struct sealed sealed = { 0 };
 	struct rows *r = NULL;
 	struct args a;
-	enum err e;
 
 	args_init(&a, db);
 	arg_text(&a, product_key);
-	e = db_one(db, S_registration_product, &a, &r);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_PRODUCT_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_registration_product, &a, ERR_PRODUCT_NOT_FOUND, &r));
 	ret->id = row_int(r, 0, C_registration_product_id);
 	ret->account_id = row_int(r, 0, C_registration_product_account_id);
 	ret->mode = (enum register_mode)row_int(r, 0, C_registration_product_dynamic_register);
@@ -104,22 +110,45 @@ static enum err audit(struct db *db, const struct registration *w, const struct 
 	return store_audit_add(db, &row);
 }
 
-enum err store_registration(struct db *db, const struct seal_key *master, const struct registration *r,
-			    const struct registration_product *p, utc_ms now, enum register_result *ret,
-			    const char **ret_secret, int64_t *ret_change_id)
+static enum err register_in_txn(struct db *db, const struct seal_key *master, const struct registration *w, utc_ms now,
+				enum register_result *ret, const char **ret_secret, int64_t *ret_change_id)
 {
-	struct register_state s = { .mode = p->mode, .any = r->any };
+	struct register_state s = { .any = w->any };
+	struct registration_product p;
 	int64_t id;
 
-	TRY(read_state(db, p, r->device_name, &s, &id));
+	TRY(read_product(db, master, w->product_key, &p));
+	*ret = REGISTER_BAD_SIGN;
+	if (w->signed_by && !device_register_check(w->signed_by, w->sign, p.secret, strlen(p.secret)))
+		return OK;
+	s.mode = p.mode;
+	TRY(read_state(db, &p, w->device_name, &s, &id));
 	*ret = register_decide(&s);
 	if (*ret != REGISTER_DONE)
 		return OK;
 	if (s.exists)
-		TRY(new_secret(db, master, r, id, ret_secret, ret_change_id));
+		TRY(new_secret(db, master, w, id, ret_secret, ret_change_id));
 	else
-		TRY(new_device(db, master, r, p, now, ret_secret, ret_change_id));
-	return audit(db, r, p, now);
+		TRY(new_device(db, master, w, &p, now, ret_secret, ret_change_id));
+	return audit(db, w, &p, now);
+}
+
+enum register_result store_registration(struct db *db, const struct seal_key *master, const struct registration *r,
+					utc_ms now, const char **ret_secret, int64_t *ret_change_id)
+{
+	enum register_result result = REGISTER_FAILED;
+	int runs = 0;
+	enum err e;
+
+	do {
+		db_begin_anew(db);
+		e = db_begin(db, DB_READ_WRITE);
+		if (e == OK)
+			e = txn_end(db, register_in_txn(db, master, r, now, &result, ret_secret, ret_change_id));
+	} while (txn_again(e, ++runs));
+	if (e == ERR_PRODUCT_NOT_FOUND)
+		return REGISTER_NO_PRODUCT;
+	return e == OK ? result : REGISTER_FAILED;
 }
 
 void registration_ended(const struct registration *r, enum register_result result)

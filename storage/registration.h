@@ -5,32 +5,26 @@
 #ifndef STORAGE_REGISTRATION_H
 #define STORAGE_REGISTRATION_H
 
+#include "engine/device_auth.h"
 #include "engine/device_register.h"
 #include "storage/db.h"
 #include "storage/secret.h"
 
-/* A device's wish; its signature was checked, or will be with the product's secret. */
+/* A device's wish. */
 struct registration {
 	const char *product_key, *device_name;
+	const struct device_login *signed_by; /* what `sign` signs; NULL: the broker has checked it */
+	const char *sign;
 	bool any;		/* by regnwl */
 	const char *way;	/* "http", "mqtt": for log and audit */
 	const char *ip;		/* "" = not known */
 	const char *request_id; /* for the audit row */
 };
-struct registration_product {
-	int64_t id, account_id;
-	enum register_mode mode;
-	const char *secret; /* opened */
-};
-/* The product of the wish, in any account. ERR_PRODUCT_NOT_FOUND, ERR_CRYPTO. */
-enum err store_registration_product(struct db *db, const struct seal_key *master, const char *product_key,
-				    struct registration_product *ret) MUST_USE;
-/* Decides, and on REGISTER_DONE gives the device a new secret, making the device if need be, with an audit
- * row and a row of credential_change (*ret_change_id). Anything else changes nothing. In a read-write
- * transaction; ERR_DB_RETRY when the same device is made by somebody else at this moment. */
-enum err store_registration(struct db *db, const struct seal_key *master, const struct registration *r,
-			    const struct registration_product *p, utc_ms now, enum register_result *ret,
-			    const char **ret_secret, int64_t *ret_change_id) MUST_USE;
+/* Decides in a transaction of its own, and on REGISTER_DONE gives the device a new secret (in the arena of the unit of
+ * work), making the device if need be, with an audit row and a row of credential_change (*ret_change_id). Anything else
+ * changes nothing; REGISTER_FAILED: the database could not. */
+enum register_result store_registration(struct db *db, const struct seal_key *master, const struct registration *r,
+					utc_ms now, const char **ret_secret, int64_t *ret_change_id);
 /* Counts and logs how a wish ended, once that is certain. */
 void registration_ended(const struct registration *r, enum register_result result);
 

@@ -137,10 +137,7 @@ enum err store_report_jobs(struct db *db, int64_t account_id, bool live_only, in
 
 	args_init(&a, db);
 	arg_null(&a);
-	if (account_id)
-		arg_int(&a, account_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, account_id, 0);
 	arg_bool(&a, live_only);
 	arg_int(&a, limit);
 	TRY(list(db, S_report_jobs, &a, sizeof *out, &r, &p, ret_n));

@@ -4,6 +4,7 @@
 
 #include "engine/strategy.h"
 #include "storage/job_end.h"
+#include "storage/txn.h"
 
 #include <stdlib.h>
 
@@ -33,10 +34,7 @@ enum err store_strategy_modes(struct db *db, int64_t group_id, bool multi_module
 
 	args_init(&a, db);
 	arg_int(&a, group_id);
-	e = db_one(db, S_group_lock, &a, NULL);
-	if (e == ERR_NOT_FOUND)
-		return fail_param(db_error(db), ERR_GROUP_NOT_FOUND, NULL);
-	TRY(e);
+	TRY(db_one_or(db, S_group_lock, &a, ERR_GROUP_NOT_FOUND, NULL));
 	arg_bool(&a, multi_module);
 	arg_int(&a, overwrite_mode);
 	e = db_one(db, S_strategy_modes_differ, &a, NULL);
@@ -307,14 +305,9 @@ enum err store_strategy_join(struct db *db, int64_t product_id, int32_t rows, ut
 			     int64_t *ret_made)
 {
 	struct join n = { .db = db };
-	enum err e;
 
 	TRY(db_begin(db, DB_READ_WRITE));
-	e = join_in_txn(&n, product_id, rows, now, ret_progress);
-	if (e != OK) {
-		db_rollback(db);
-		return e;
-	}
+	TRY(txn_end(db, join_in_txn(&n, product_id, rows, now, ret_progress)));
 	*ret_made = (int64_t)n.n_devices;
-	return db_commit(db);
+	return OK;
 }

@@ -254,10 +254,7 @@ static void scope_args(struct args *a, struct db *db, const struct task_scope *s
 	args_init(a, db);
 	arg_int(a, s->product_id);
 	arg_int(a, s->firmware_id);
-	if (s->job_id)
-		arg_int(a, s->job_id);
-	else
-		arg_null(a);
+	arg_int_or_null(a, s->job_id, 0);
 	arg_texts(a, s->names, s->n_names);
 }
 
@@ -296,10 +293,7 @@ enum err store_task_making(struct db *db, const struct task_scope *s, bool *ret)
 
 	args_init(&a, db);
 	arg_int(&a, s->firmware_id);
-	if (s->job_id)
-		arg_int(&a, s->job_id);
-	else
-		arg_null(&a);
+	arg_int_or_null(&a, s->job_id, 0);
 	TRY(db_one(db, S_move_making, &a, &r));
 	*ret = row_bool(r, 0, C_move_making_making);
 	return OK;

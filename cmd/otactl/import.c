@@ -9,6 +9,7 @@
 #include "engine/base/parse.h"
 #include "storage/device.h"
 #include "storage/product.h"
+#include "storage/txn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,6 @@
 #define VERSION_MAX 64
 #define BAD_SHOWN 100
 #define CHUNK_MS 60000
-#define TRIES 5
 #define PLAIN_LINE_ROWS 50000
 
 struct import {
@@ -210,17 +210,21 @@ static bool chunk_read(struct import *im)
 static enum err chunk_store(struct import *im)
 {
 	struct ctl *c = im->ctl;
-	enum err err = ERR_DB_RETRY;
 	int64_t added = 0;
+	int runs = 0;
+	enum err err;
 
 	if (im->n_rows == 0)
 		return OK;
-	for (int i = 0; i < TRIES && err == ERR_DB_RETRY; i++) {
-		error_clear(c->error);
-		db_begin_work(c->db, &im->arena, c->error);
-		err = store_devices_add(c->db, &im->master, im->product.id, im->product.product_key, im->rows,
-					im->n_rows, 0, clock_now(), &added);
-	}
+	do {
+		db_begin_anew(c->db);
+		db_set_deadline(c->db, CHUNK_MS);
+		err = db_begin(c->db, DB_READ_WRITE);
+		if (err == OK)
+			err = txn_end(c->db, store_devices_add(c->db, &im->master, im->product.id,
+							       im->product.product_key, im->rows, im->n_rows, 0,
+							       clock_now(), &added));
+	} while (txn_again(err, ++runs));
 	TRY(err);
 	im->n_added += added;
 	return OK;
@@ -268,7 +272,6 @@ static enum err import_begin(struct import *im)
 	TRY(ctl_master(c, &im->master));
 	TRY(store_product_find(c->db, account, c->args[0], &im->product));
 	TRY(ctl_audit(c, account, "device import", c->args[0]));
-	db_set_deadline(c->db, CHUNK_MS);
 	im->started_ms = clock_boot_ms();
 	return OK;
 }
@@ -284,8 +287,9 @@ enum err device_import(struct ctl *c)
 	if (!im.file)
 		return fail(c->error, ERR_IO, "%s: %s", c->args[1], strerror(errno));
 	arena_init(&im.arena);
+	(void)db_use_arena(c->db, &im.arena);
 	err = chunks_run(&im);
-	db_begin_work(c->db, c->arena, c->error);
+	(void)db_use_arena(c->db, c->arena);
 	arena_free(&im.arena);
 	explicit_bzero(&im.master, sizeof im.master);
 	if (!standard)

@@ -10,6 +10,7 @@
 #include "storage/job_end.h"
 #include "storage/report.h"
 #include "storage/strategy.h"
+#include "storage/txn.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,9 +18,7 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX 100000
-#define TRIES 5
 #define HOLDS_MS 30000 /* longer than a frozen engine keeps its lease */
-#define STATE(s) (1 << (s))
 
 static const char *job_text(struct ctl *c, int64_t id)
 {
@@ -169,30 +168,32 @@ static enum err job_watch(struct ctl *c)
 
 /* ---- pause, resume, cancel ---- */
 
-/* Runs one change under the job's lock, with its audit row; again when the database asks for that. */
-static enum err job_change(struct ctl *c, int64_t id, const char *action,
-			   enum err (*change)(struct ctl *c, int64_t id, bool *ret_changed),
-			   bool *ret_changed)
+typedef enum err (*job_change_fn)(struct ctl *c, int64_t id, bool *ret_changed);
+
+static enum err change_in_txn(struct ctl *c, int64_t id, const char *action, job_change_fn change, bool *ret_changed)
 {
-	enum err err = ERR_DB_RETRY;
+	int64_t account;
 
-	for (int i = 0; i < TRIES && err == ERR_DB_RETRY; i++) {
-		int64_t account;
+	TRY(store_job_lock(c->db, &id, 1));
+	TRY(store_report_job_account(c->db, id, &account));
+	TRY(change(c, id, ret_changed));
+	return *ret_changed ? ctl_audit(c, account, action, job_text(c, id)) : OK;
+}
 
+/* Runs one change under the job's lock, with its audit row. */
+static enum err job_change(struct ctl *c, int64_t id, const char *action, job_change_fn change, bool *ret_changed)
+{
+	int runs = 0;
+	enum err err;
+
+	do {
 		ctl_next(c);
-		TRY(db_begin(c->db, DB_READ_WRITE));
-		err = store_job_lock(c->db, &id, 1);
+		err = db_begin(c->db, DB_READ_WRITE);
 		if (err == OK)
-			err = store_report_job_account(c->db, id, &account);
-		if (err == ERR_NOT_FOUND)
-			return fail(c->error, err, "no job %s", c->args[0]);
-		if (err == OK)
-			err = change(c, id, ret_changed);
-		if (err == OK && *ret_changed)
-			err = ctl_audit(c, account, action, job_text(c, id));
-		if (err == OK)
-			err = db_commit(c->db);
-	}
+			err = txn_end(c->db, change_in_txn(c, id, action, change, ret_changed));
+	} while (txn_again(err, ++runs));
+	if (err == ERR_NOT_FOUND)
+		return fail(c->error, err, "no job %s", c->args[0]);
 	TRY(err);
 	return store_flight_wait(c->db, &id, 1, clock_boot_ms() + HOLDS_MS);
 }
@@ -209,7 +210,7 @@ static enum err resume_change(struct ctl *c, int64_t id, bool *ret_changed)
 
 static enum err cancel_change(struct ctl *c, int64_t id, bool *ret_changed)
 {
-	int mask = STATE(TASK_CONFIRM) | STATE(TASK_QUEUED) | STATE(TASK_NOTIFIED);
+	int mask = TASK_BIT(TASK_CONFIRM) | TASK_BIT(TASK_QUEUED) | TASK_BIT(TASK_NOTIFIED);
 	struct report_job j;
 	struct job_now now;
 
@@ -217,7 +218,7 @@ static enum err cancel_change(struct ctl *c, int64_t id, bool *ret_changed)
 	if (job_status_ended(now.status))
 		return fail(c->error, ERR_JOB_CANCELED, "the job has ended: %s", job_status_name(now.status));
 	if (!ctl_option(c, "keep-running"))
-		mask |= STATE(TASK_IN_PROGRESS);
+		mask |= TASK_BIT(TASK_IN_PROGRESS);
 	TRY(store_report_job(c->db, id, &j));
 	TRY(store_job_order(c->db, id, mask, "canceled by the operator", c->now));
 	if (j.kind == JOB_DYNAMIC && !j.strategy_ended)

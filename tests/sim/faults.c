@@ -12,11 +12,9 @@
 enum err __real_db_begin(struct db *db, enum db_mode mode);
 enum err __real_db_commit(struct db *db);
 enum err __real_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
-enum err __real_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
 enum err __wrap_db_begin(struct db *db, enum db_mode mode);
 enum err __wrap_db_commit(struct db *db);
 enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
-enum err __wrap_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
 
 static struct world *the_world;
 
@@ -184,11 +182,6 @@ static enum err make_run(const struct db_call *c)
 	return __real_db_run(c->db, c->stmt, c->args, c->ret);
 }
 
-static enum err make_one(const struct db_call *c)
-{
-	return __real_db_one(c->db, c->stmt, c->args, c->ret);
-}
-
 enum err __wrap_db_begin(struct db *db, enum db_mode mode)
 {
 	return pass(&(struct db_call){ .db = db, .make = make_begin, .lost = ERR_DB_CONNECTION, .mode = mode });
@@ -203,12 +196,6 @@ enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct 
 {
 	return pass(&(struct db_call){
 		.db = db, .make = make_run, .lost = ERR_DB_CONNECTION, .stmt = s, .args = a, .ret = ret });
-}
-
-enum err __wrap_db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
-{
-	return pass(&(struct db_call){
-		.db = db, .make = make_one, .lost = ERR_DB_CONNECTION, .stmt = s, .args = a, .ret = ret });
 }
 
 /* ---- the broker, and the world at large ---- */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What db.c, args.c and rows.c share: parameters and results as libpq has them. */
+#ifndef STORAGE_DB_PRIV_H
+#define STORAGE_DB_PRIV_H
+
+#include "storage/db.h"
+
+#include <libpq-fe.h>
+
+/* Values and lengths of all parameters in the form that the server takes them; arrays are encoded now, into a's arena.
+ * ERR_DB when a number does not fit into its element type. */
+enum err args_encode(const struct args *a, const struct stmt_def *d, struct error *e, const char *value[DB_ARGS_MAX],
+		     int length[DB_ARGS_MAX]) MUST_USE;
+
+struct rows {
+	PGresult *result;
+	struct arena *arena;
+};
+/* The result is the arena's from now on. */
+struct rows *rows_new(struct arena *a, PGresult *result);
+
+#endif
