@@ -57,9 +57,11 @@ create table nonce (
 create index nonce_lookup on nonce (key_id, nonce);
 create table nonce_rest partition of nonce default;
 
--- One row per changing call, in its transaction; append-only.
+-- One row per changing call, in its transaction; by month, kept until the owner of the tables drops a month. Append-only:
+-- otad's role may insert and nothing else (grants.sql), and no row is changed or deleted by anybody.
+create sequence audit_id;
 create table audit (
-	id         bigint generated always as identity primary key,
+	id         bigint not null default nextval('audit_id'),
 	at_ms      bigint not null,
 	account_id bigint not null,
 	key_id     text not null,        -- AccessKeyId, or "otactl:<user>"
@@ -67,7 +69,14 @@ create table audit (
 	request_id text not null,
 	target     text not null,        -- the id that the call is about, or ''
 	result     text not null         -- 'OK' or the error code
-);
+) partition by range (at_ms);
+create table audit_rest partition of audit default;
+create function audit_append_only() returns trigger language plpgsql as $$
+begin
+	raise exception 'rows of audit are neither changed nor deleted';
+end $$;
+create trigger audit_append_only before update or delete on audit
+	for each row execute function audit_append_only();
 
 -- ---- products and devices ------------------------------------------------------------------------------
 create table product (

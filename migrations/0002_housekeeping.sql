@@ -1,6 +1,6 @@
--- Partitions of task_event and push_log (months) and nonce (hours): made ahead, dropped when old. Called every few minutes by
--- every process; one of them does the work, nobody waits longer than lock_timeout. The default partitions
--- catch what arrives when nobody has called for long; a range that has rows there is left to them.
+-- Partitions of task_event, push_log, audit (months) and nonce (hours): made ahead, dropped when old, but for audit. Called
+-- every few minutes by every process; one of them does the work, nobody waits longer than lock_timeout. The default
+-- partitions catch what arrives when nobody has called for long; a range that has rows there is left to them.
 
 -- true when it made the partition.
 create function partition_make(parent text, part text, from_ms bigint, to_ms bigint) returns boolean
@@ -42,10 +42,12 @@ begin
 	return n;
 end $$;
 
--- Number of partitions made and dropped; 0 also when another process is at it or a lock was not to be had.
+-- Number of partitions made and dropped; 0 also when another process is at it or a lock was not to be had. With the
+-- rights of the tables' owner, since otad's role makes and drops no table.
 create function partitions_maintain(now_ms bigint, event_days int) returns int
-language plpgsql set timezone = 'UTC' as $$
+language plpgsql security definer set search_path = public, pg_temp set timezone = 'UTC' as $$
 declare
+	parent text;
 	at timestamptz := to_timestamp(now_ms / 1000.0);
 	start timestamptz;
 	n int := 0;
@@ -56,12 +58,11 @@ begin
 	perform set_config('lock_timeout', '200ms', true);
 	for i in 0..1 loop
 		start := date_trunc('month', at) + i * interval '1 month';
-		n := n + partition_make('task_event', 'task_event_' || to_char(start, 'YYYY_MM'),
-			(extract(epoch from start) * 1000)::bigint,
-			(extract(epoch from start + interval '1 month') * 1000)::bigint)::int;
-		n := n + partition_make('push_log', 'push_log_' || to_char(start, 'YYYY_MM'),
-			(extract(epoch from start) * 1000)::bigint,
-			(extract(epoch from start + interval '1 month') * 1000)::bigint)::int;
+		foreach parent in array array['task_event', 'push_log', 'audit'] loop
+			n := n + partition_make(parent, parent || '_' || to_char(start, 'YYYY_MM'),
+				(extract(epoch from start) * 1000)::bigint,
+				(extract(epoch from start + interval '1 month') * 1000)::bigint)::int;
+		end loop;
 	end loop;
 	for i in 0..3 loop
 		start := date_trunc('hour', at) + i * interval '1 hour';
@@ -80,3 +81,6 @@ begin
 exception when lock_not_available then
 	return 0;
 end $$;
+
+revoke all on function partition_make(text, text, bigint, bigint), partition_drop(text, text, interval, timestamptz),
+	partitions_maintain(bigint, int) from public;

@@ -176,7 +176,8 @@ static enum err refused(struct db *db, const char *what, const PGresult *r)
 	if (e == ERR_DB)
 		log_limited(EV_DB_REFUSED, LSTR("statement", what), LSTR("sqlstate", state ? state : ""),
 			    LSTR("message", message ? message : ""));
-	return fail(db->error, e, "%s: %s", what, message ? message : "refused");
+	return fail(db->error, e, "%s: %s%s", what, message ? message : "refused",
+		    state && strcmp(state, "42501") == 0 ? " (otactl migrate --owner gives otad's role its rights)" : "");
 }
 
 /* Collects the answer to what was sent: the last result, or an error. Owns nothing on failure. */

@@ -94,10 +94,17 @@ static enum err migrate_one(struct db *db, const struct migration *m, bool *ret_
 
 enum err store_migrate(struct db *db, int *ret_applied)
 {
+	struct rows *r = NULL;
 	int64_t account_id = 0;
 
 	*ret_applied = 0;
 	db_set_deadline(db, MIGRATION_MS);
+	TRY(db_script_rows(db, "select has_schema_privilege('public', 'create'), current_user", &r));
+	if (!row_bool(r, 0, 0))
+		return fail(db_error(db), ERR_CONFIG,
+			    "the role \"%s\" may not make tables: otactl migrate --owner with the connection string of "
+			    "the one that does",
+			    row_text(r, 0, 1));
 	for (const struct migration *m = migrations; m->name; m++) {
 		bool applied = false;
 

@@ -10,6 +10,7 @@
 enum way { WAY_NONE, WAY_FILE, WAY_DATABASE };
 
 #define CTL_OPTIONS_MAX 16
+#define CTL_CONNECT_MS 5000 /* to the database */
 struct ctl {
 	struct arena *arena;
 	struct error *error;

@@ -234,7 +234,7 @@ static const char *operator_name(struct arena *a)
 static enum err connect_and_run(struct ctl *c, const struct command *cmd)
 {
 	struct db_options o = { .conninfo = config_now()->database,
-				.connect_ms = 5000,
+				.connect_ms = CTL_CONNECT_MS,
 				.name = "otactl",
 				.check_statements = true };
 	enum err err;

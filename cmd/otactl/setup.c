@@ -5,17 +5,46 @@
 #include "storage/account.h"
 #include "storage/migrate.h"
 #include "storage/report.h"
+#include "storage/role.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define NAME_LEN_MAX 64
 
+/* With the owner's connection; the role of the configuration's gets the rights that it needs. */
+static enum err migrate_with(struct ctl *c, struct db *owner, int *ret_applied)
+{
+	const char *role;
+	bool is_owner;
+
+	TRY(store_role(c->db, &role));
+	TRY(store_migrate(owner, ret_applied));
+	TRY(store_role_is_owner(c->db, &is_owner));
+	if (is_owner)
+		return fail(c->error, ERR_CONFIG,
+			    "the role %s of the key `database` has the rights of the tables' owner: nothing can be taken from it",
+			    role);
+	TRY(store_role_grant(owner, role));
+	return store_migrated(c->db);
+}
+
 static enum err migrate(struct ctl *c)
 {
+	struct db_options o = { .conninfo = ctl_option(c, "owner"), .connect_ms = CTL_CONNECT_MS, .name = "otactl" };
+	struct db *owner;
 	int applied = 0;
+	enum err err;
 
-	TRY(store_migrate(c->db, &applied));
+	if (o.conninfo) {
+		owner = db_new(&o);
+		db_begin_work(owner, c->arena, c->error);
+		err = migrate_with(c, owner, &applied);
+		db_free(owner);
+	} else {
+		err = store_migrate(c->db, &applied);
+	}
+	TRY(err);
 	(void)printf("%d migration%s applied; the database is up to date.\n", applied,
 		     applied == 1 ? "" : "s");
 	return OK;
@@ -113,8 +142,9 @@ static enum err instance_list(struct ctl *c)
 
 /* clang-format off */
 const struct command commands_setup[] = {
-	{ "migrate", NULL, WAY_DATABASE, 0, 0, "", "",
-	  "Brings the tables up to date and makes the default account. Safe to repeat.", migrate },
+	{ "migrate", NULL, WAY_DATABASE, 0, 0, "owner", "[--owner CONNINFO]",
+	  "Brings the tables up to date and makes the default account. Safe to repeat. CONNINFO connects as the owner of the "
+	  "tables; then otad's role gets the rights that it needs and no others.", migrate },
 	{ "account", "create", WAY_DATABASE, 1, 1, "", "NAME", "Makes an account with its default instance.",
 	  account_create },
 	{ "account", "list", WAY_DATABASE, 0, 0, "", "", "Shows all accounts.", account_list },

@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 #include "storage/master_key.h"
 #include "storage/migrate.h"
+#include "storage/role.h"
 #include "storage/secret.h"
 
 #include <errno.h>
@@ -78,6 +79,8 @@ static enum err dir_make(const char *path, struct error *e)
 static enum err database_check_with(struct db *db, const struct seal_key *master, struct arena *a, struct error *e)
 {
 	int64_t until = clock_boot_ms() + DATABASE_WAIT_MS;
+	const char *role;
+	bool is_owner;
 	enum err err;
 
 	for (;;) {
@@ -91,6 +94,10 @@ static enum err database_check_with(struct db *db, const struct seal_key *master
 	}
 	TRY(err);
 	TRY(store_migrated(db));
+	TRY(store_role(db, &role));
+	TRY(store_role_is_owner(db, &is_owner));
+	if (is_owner)
+		log_event(EV_DB_OWNER, LSTR("role", role));
 	return store_master_key_check(db, master);
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the outer rings (tests/it, tests/contract): a private stack per session, driven from outside.
 
-  stack    session: endpoint, ak, sk, broker, pg, store, dir, config, bin, otad_pid; start_otad(key=value...),
+  stack    session: endpoint, ak, sk, broker, pg (as superuser), pg_owner, pg_otad, store, dir, config, bin, otad_pid; start_otad(key=value...),
            stop_otad(), kill_otad(), restart_otad(...), the same for broker and postgres through start/stop/kill
            ("broker"); otactl(args...); sql(text, args...) -> rows; metric(name, **labels); expect_errors(event...)
            announces error-level log lines that a test provokes; advance(seconds) moves the server's clock. Quotas and
@@ -144,7 +144,8 @@ class Stack(Logged):
         values = dict(line.split("=", 1) for line in (self.dir / "env").read_text().splitlines())
         values = {k: v.strip("'") for k, v in values.items()}
         self.endpoint, self.ak, self.sk = values["OTA_ENDPOINT"], values["OTA_AK"], values["OTA_SK"]
-        self.broker, self.pg, self.store = values["OTA_BROKER"], values["OTA_PG"], values["OTA_STORE"]
+        self.broker, self.store = values["OTA_BROKER"], values["OTA_STORE"]
+        self.pg, self.pg_owner = values["OTA_PG"], values["OTA_PG_OWNER"]
         self.protocol = values["OTA_PROTOCOL"]
         self.ca = values.get("OTA_CA")
         self.broker_plain = values.get("OTA_BROKER_PLAIN", self.broker)
@@ -199,6 +200,11 @@ class Stack(Logged):
     def restart_otad(self, **settings):
         self.stop_otad()
         self.start_otad(**settings)
+
+    @property
+    def pg_otad(self):
+        """otad's own connection string."""
+        return re.search(r"^database = (.*)$", self.config.read_text(), re.M).group(1)
 
     def signal_otad(self, number=signal.SIGHUP):
         os.kill(self.otad_pid, number)
@@ -290,6 +296,8 @@ class Stack(Logged):
                 problems.append(f"sanitizer report in {path.name}:\n{text[found.start():found.start() + 4000]}")
             for e in log_lines(path):
                 name = e.get("event", "")
+                if e.get("event") == "db_refused" and e.get("sqlstate") == "42501":
+                    problems.append(f"otad's role lacks a right, in {path.name}: {e}")
                 if e.get("level") == "error" and not any(fnmatch.fnmatch(name, p) for p in self.announced):
                     problems.append(f"unannounced error in {path.name}: {e}")
         return problems

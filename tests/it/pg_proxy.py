@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands between otad and PostgreSQL and loses the answers to COMMITs.
 
-    proxy = PgProxy(stack.pg, directory)        # a directory that otad's user may enter
+    proxy = PgProxy(stack.pg_otad, directory)        # a directory that otad's user may enter
     otad's setting: database = proxy.conninfo
     cut = proxy.cut("otad api", "after")        # the next COMMIT of such a connection; n=3: the next three
     cut.wait()                                  # until all of them have been cut; cut.done: how many so far

@@ -29,7 +29,7 @@ def test_maintenance_goes_on_after_a_vacuum(stack, otad_default):
     c = connect(stack, autocommit=True)
     c.cursor().execute("vacuum analyze")
     c.close()
-    stack.otactl("migrate")
+    stack.otactl("migrate", "--owner", stack.pg_owner)
     old = {"task_event": {"task_event_2001_11", "task_event_2001_12"}, "nonce": {"nonce_2001_12_31_23"}}
     stack.sql("""select partition_make('task_event', 'task_event_2001_11', 1004572800000, 1007164800000),
                         partition_make('task_event', 'task_event_2001_12', 1007164800000, 1009843200000),

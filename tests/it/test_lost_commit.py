@@ -21,7 +21,7 @@ HOWS = ["before", "after", "late"]
 def proxy(stack):
     directory = tempfile.mkdtemp(prefix="pg.", dir=stack.dir)
     os.chmod(directory, 0o755)
-    p = PgProxy(stack.pg, directory)
+    p = PgProxy(stack.pg_otad, directory)
     stack.restart_otad(database=p.conninfo)
     yield p
     stack.restart_otad()

@@ -6,6 +6,7 @@
 #include "storage/account.h"
 #include "storage/migrate.h"
 #include "storage/product.h"
+#include "storage/role.h"
 #include "storage/service.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define TEMPLATE "sim_template"
+#define OWNER "otad_owner" /* of the tables */
 #define ANSWERS_WITHIN_S 120
 
 static char dir[64];
@@ -95,9 +97,9 @@ static void run(const char *name, char *const argv[])
 	}
 }
 
-const char *cluster_conninfo(struct arena *a, const char *database)
+const char *cluster_conninfo(struct arena *a, const char *role, const char *database)
 {
-	return arena_printf(a, "host=%s dbname=%s user=otad", dir, database);
+	return arena_printf(a, "host=%s dbname=%s user=%s", dir, database, role);
 }
 
 /* Until the server answers on this database. */
@@ -111,7 +113,7 @@ static void wait_for_answer(const char *database)
 
 	arena_init(&a);
 	for (int i = 0; err != OK && i < ANSWERS_WITHIN_S * 50; i++) {
-		struct db_options o = { .conninfo = cluster_conninfo(&a, database),
+		struct db_options o = { .conninfo = cluster_conninfo(&a, SIM_ADMIN, database),
 					.statement_ms = 60000,
 					.connect_ms = 60000,
 					.name = "sim" };
@@ -141,7 +143,7 @@ static void admin(const char *database, const char *sql)
 
 	arena_init(&a);
 	error_init(&e, &a);
-	o.conninfo = cluster_conninfo(&a, database);
+	o.conninfo = cluster_conninfo(&a, SIM_ADMIN, database);
 	db = db_new(&o);
 	db_begin_work(db, &a, &e);
 	if (db_script(db, sql) != OK) {
@@ -190,17 +192,22 @@ static void configure(void)
 	ensure(fclose(f) == 0);
 }
 
-static enum err fill(struct db *db, struct arena *a)
+static enum err migrate(struct db *db)
+{
+	int applied;
+
+	TRY(store_migrate(db, &applied));
+	return store_role_grant(db, SIM_OTAD);
+}
+
+static enum err fill(struct db *db)
 {
 	static const struct seal_key master = { .bytes = { 1 } };
 	struct product p = { .product_key = SIM_PRODUCT, .name = "simulated", .description = "", .data_format = -1,
 			     .commodity = "iothub", .net_type = "WIFI", .auth_type = "secret", .validate_type = 1,
 			     .created_ms = SIM_EPOCH_MS };
 	const char *secret;
-	int applied;
 
-	(void)a;
-	TRY(store_migrate(db, &applied));
 	TRY(db_begin(db, DB_READ_WRITE));
 	TRY(store_account_ensure(db, DEFAULT_ACCOUNT, SIM_EPOCH_MS, &p.account_id));
 	TRY(store_instance_find(db, p.account_id, NULL, &p.instance_id));
@@ -209,25 +216,33 @@ static enum err fill(struct db *db, struct arena *a)
 	return db_commit(db);
 }
 
-static void make_template(void)
+static void template_step(const char *role, enum err (*step)(struct db *db))
 {
 	struct db_options o = { .statement_ms = 60000, .connect_ms = 60000, .name = "sim", .check_statements = true };
 	struct arena a;
 	struct error e;
 	struct db *db;
 
-	admin("postgres", "create database " TEMPLATE);
 	arena_init(&a);
 	error_init(&e, &a);
-	o.conninfo = cluster_conninfo(&a, TEMPLATE);
+	o.conninfo = cluster_conninfo(&a, role, TEMPLATE);
 	db = db_new(&o);
 	db_begin_work(db, &a, &e);
-	if (fill(db, &a) != OK) {
+	if (step(db) != OK) {
 		(void)fprintf(stderr, "sim: the schema: %s\n", error_text(&e));
 		exit(1);
 	}
 	db_free(db);
 	arena_free(&a);
+}
+
+/* With the roles of an installation. */
+static void make_template(void)
+{
+	admin("postgres", "create role " OWNER " login; create role " SIM_OTAD " login");
+	admin("postgres", "create database " TEMPLATE " owner " OWNER);
+	template_step(OWNER, migrate);
+	template_step(SIM_OTAD, fill);
 }
 
 static void at_signal(int signal)
@@ -239,7 +254,7 @@ static void at_signal(int signal)
 void cluster_start(void)
 {
 	char data[96];
-	char *initdb[] = { "initdb", "-D", data, "-U", "otad", "-A", "trust", "-E", "UTF8", "--no-locale", "-N", NULL };
+	char *initdb[] = { "initdb", "-D", data, "-U", SIM_ADMIN, "-A", "trust", "-E", "UTF8", "--no-locale", "-N", NULL };
 
 	pick_user();
 	(void)snprintf(dir, sizeof dir, "/tmp/otad-sim.XXXXXX");
@@ -328,8 +343,8 @@ void cluster_recover(void)
 
 const char *cluster_database(struct arena *a, const char *name)
 {
-	admin("postgres", arena_printf(a, "create database %s template " TEMPLATE, name));
-	return cluster_conninfo(a, name);
+	admin("postgres", arena_printf(a, "create database %s template " TEMPLATE " owner " OWNER, name));
+	return cluster_conninfo(a, SIM_OTAD, name);
 }
 
 void cluster_drop(const char *name)

@@ -48,8 +48,11 @@ void cluster_report(uint64_t trace);
 /* In a child. Kills the server as a crash would, and starts it again; returns when it answers. */
 void cluster_crash(void);
 void cluster_recover(void);
-const char *cluster_conninfo(struct arena *a, const char *database);
-/* An empty database with the schema, the default account and one product; its conninfo. */
+/* Roles of the database: what otad does is done with its own, what the simulation looks at with all rights. */
+#define SIM_OTAD "otad"
+#define SIM_ADMIN "postgres"
+const char *cluster_conninfo(struct arena *a, const char *role, const char *database);
+/* An empty database with the schema, the default account and one product; how otad connects to it. */
 const char *cluster_database(struct arena *a, const char *name);
 void cluster_drop(const char *name);
 /* Connections made from now on wait for locks, as elsewhere. */
@@ -303,6 +306,7 @@ void world_busy(struct world *w);
  * long, and a little longer for what remains to be acknowledged. */
 void world_calm(struct world *w, int64_t most_us);
 struct db *world_connection(struct world *w, const char *name);
+struct db *world_watch(struct world *w);
 struct sim_job *world_job(struct world *w, int64_t job_id);
 struct device *world_device_named(struct world *w, const char *name);
 

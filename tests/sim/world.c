@@ -206,14 +206,21 @@ struct device *world_device_named(struct world *w, const char *name)
 	return &w->devices[i];
 }
 
-struct db *world_connection(struct world *w, const char *name)
+static struct db *connection(const char *conninfo, const char *name)
 {
-	struct db_options o = { .conninfo = w->config.database,
-				.statement_ms = 60000,
-				.connect_ms = 60000,
-				.name = name };
+	struct db_options o = { .conninfo = conninfo, .statement_ms = 60000, .connect_ms = 60000, .name = name };
 
 	return db_new(&o);
+}
+
+struct db *world_connection(struct world *w, const char *name)
+{
+	return connection(w->config.database, name);
+}
+
+struct db *world_watch(struct world *w)
+{
+	return connection(cluster_conninfo(&w->arena, SIM_ADMIN, w->database), "sim watch");
 }
 
 static enum err find_owner(struct world *w, struct arena *a, struct error *e)
@@ -253,7 +260,7 @@ struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace
 	ensure(package_store_open(arena_printf(&w->arena, "%s/store", w->dir), &w->master, &e, &w->store) == OK);
 	package_store_set_url(w->store, "http://store.example", "");
 	w->db_call = world_connection(w, "sim calls");
-	w->db_watch = world_connection(w, "sim watch");
+	w->db_watch = world_watch(w);
 	faults_world(w);
 	ensure(find_owner(w, &w->arena, &e) == OK);
 	w->model = model_new(w);
