@@ -313,7 +313,7 @@ struct credentials *credentials_start(const struct credentials_options *o)
 	struct db_options db = { .conninfo = o->config->database,
 				 .connect_ms = 5000,
 				 .name = "otad credentials",
-				 .pin_plans = true };
+				 .plans = DB_PLANS_PINNED };
 
 	ensure(c != NULL);
 	c->opt = *o;

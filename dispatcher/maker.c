@@ -12,10 +12,12 @@
 
 #define POLL_MS 200 /* jobs made by other replicas are found so */
 #define CHOOSE_DEADLINE_MS 600000
+#define CHUNK_MS 100
 #define JOIN_ROWS 1000 /* they cost more to look at than the rows of a chunk */
 
 struct maker {
 	struct maker_options opt;
+	int32_t rows; /* of the next chunk */
 	struct waker waker;
 	struct db *db;
 	struct arena arena;
@@ -34,12 +36,21 @@ static bool may_run(struct maker *m)
 	return m->opt.may_run(m->opt.ctx) && !waker_stopping(&m->waker);
 }
 
+/* What a chunk costs depends on what is in its tasks' way, and on the machine. */
+static void chunk_took(struct maker *m, int64_t ms)
+{
+	if (ms > CHUNK_MS)
+		m->rows = (int32_t)i64_max(m->rows / 2, 1);
+	else if (ms < CHUNK_MS / 2)
+		m->rows = (int32_t)i64_min((int64_t)m->rows * 2, m->opt.chunk_rows);
+}
+
 /* Makes one job's tasks, as far as it gets. The job's facts are read anew for every step: each is a unit of
  * work. */
 static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
 {
 	struct making job;
-	int64_t start = clock_boot_us();
+	int64_t start = clock_boot_us(), began;
 
 	for (;;) {
 		begin(m);
@@ -54,7 +65,9 @@ static enum err make_job(struct maker *m, int64_t after, int64_t *ret_job)
 			TRY(store_making_choose(m->db, &job, clock_now()));
 			continue;
 		}
-		TRY(store_making_chunk(m->db, &job, m->opt.chunk_rows, clock_now()));
+		began = clock_boot_ms();
+		TRY(store_making_chunk(m->db, &job, m->rows, clock_now()));
+		chunk_took(m, clock_boot_ms() - began);
 		m->opt.made(m->opt.ctx);
 		if (job.making == MAKING_DONE) {
 			log_event(EV_JOB_MADE, LINT("job", job.job_id), LINT("tasks", job.chosen),
@@ -87,12 +100,15 @@ static bool make_jobs(struct maker *m)
 
 static bool write_order(struct maker *m)
 {
+	int64_t began;
 	enum err e;
 
 	if (!may_run(m))
 		return false;
 	begin(m);
-	e = store_order_write(m->db, m->opt.chunk_rows);
+	began = clock_boot_ms();
+	e = store_order_write(m->db, m->rows);
+	chunk_took(m, clock_boot_ms() - began);
 	if (e != OK && e != ERR_NOT_FOUND && e != ERR_DB_RETRY)
 		log_limited(EV_ORDER_FAILED, LSTR("why", error_text(&m->error)));
 	return e == OK;
@@ -115,7 +131,7 @@ static bool sweep(struct maker *m)
 /* Gives tasks to devices that have come to match a dynamic job: one transaction for each product. */
 static bool join_devices(struct maker *m)
 {
-	int32_t rows = (int32_t)i64_min(m->opt.chunk_rows, JOIN_ROWS);
+	int32_t rows = (int32_t)i64_min(m->rows, JOIN_ROWS);
 	int64_t product = 0, made;
 	bool did = false, progress;
 	enum err e;
@@ -166,10 +182,12 @@ static void *maker_run(void *arg)
 struct maker *maker_new(const struct maker_options *o)
 {
 	struct maker *m = calloc(1, sizeof *m);
-	struct db_options d = { .conninfo = o->config->database, .connect_ms = 5000, .name = "otad maker" };
+	struct db_options d = { .conninfo = o->config->database, .connect_ms = 5000, .name = "otad maker",
+				.plans = DB_PLANS_EACH };
 
 	ensure(m != NULL);
 	m->opt = *o;
+	m->rows = o->chunk_rows;
 	m->db = db_new(&d);
 	arena_init(&m->arena);
 	return m;

@@ -6,15 +6,15 @@
 
 #include "engine/base/config.h"
 
-/* Tasks and rows that one transaction makes or writes: about 100 ms, the longest that a call may wait for a
- * job's lock. */
-#define MAKER_CHUNK_ROWS 4000
+/* Tasks and rows that one transaction makes or writes at most: as many as take about 100 ms, the longest that a call may
+ * wait for a job's lock. */
+#define MAKER_CHUNK_ROWS 10000
 
 struct maker;
 
 struct maker_options {
 	const struct config *config;
-	int32_t chunk_rows;
+	int32_t chunk_rows; /* at most */
 	/* false while this process does not hold the shard's lease; asked before every transaction. */
 	bool (*may_run)(void *ctx);
 	/* Called after tasks were made or ended, to wake the engine. */

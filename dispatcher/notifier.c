@@ -77,7 +77,7 @@ struct notifier *notifier_start(const struct notifier_options *o)
 	struct db_options db = { .conninfo = o->config->database,
 				 .connect_ms = 5000,
 				 .name = "otad notifier",
-				 .pin_plans = true };
+				 .plans = DB_PLANS_PINNED };
 
 	ensure(n != NULL);
 	n->opt = *o;

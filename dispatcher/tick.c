@@ -489,7 +489,7 @@ struct engine *engine_new(const struct tick_options *o)
 	struct engine *g = calloc(1, sizeof *g);
 	struct db_options d = { .conninfo = o->config->database,
 				.name = "otad engine",
-				.pin_plans = true };
+				.plans = DB_PLANS_PINNED };
 
 	ensure(g != NULL);
 	g->opt = *o;

@@ -632,17 +632,19 @@ language sql stable as $$
 $$;
 
 -- The devices that a job may concern: of its product, enabled, registered before it, judged by the version that
--- they had when it was created (rules §2, §3; api §10.6). Narrowed by whoever asks (names, groups, GRAY).
-create function job_candidate(of_job bigint) returns table (device_id bigint, name text, version text)
+-- they had when it was created (rules §2, §3; api §10.6). Narrowed by whoever asks (names, groups, GRAY). Its product,
+-- module and time of creation are said, too, and not looked up, for the planner to know how many they are.
+create function job_candidate(of_job bigint, of_product bigint, of_module text, of_ms bigint)
+returns table (device_id bigint, name text, version text)
 language sql stable as $$
 	select d.id, d.name, v.version
 	from job j
 	join firmware f on f.id = j.firmware_id
-	join device d on d.product_id = j.product_id
-	left join device_module m on m.device_id = d.id and m.module = f.module
+	join device d on d.product_id = of_product
+	left join device_module m on m.device_id = d.id and m.module = of_module
 	cross join lateral (
-		select case when m.reported_ms <= j.created_ms then m.version else m.prev_version end as version) v
-	where j.id = of_job and not d.disabled and d.created_ms <= j.created_ms
+		select case when m.reported_ms <= of_ms then m.version else m.prev_version end as version) v
+	where j.id = of_job and not d.disabled and d.created_ms <= of_ms
 	  and v.version is distinct from f.dest_version
 	  and (j.src_versions = '{}' or v.version = any (j.src_versions))
 	  and (f.type = 0 or v.version = f.src_version)

@@ -318,13 +318,16 @@ static void unheard(void *arg, const char *message)
 static enum err connect_now(struct db *db)
 {
 	int64_t until = clock_boot_ms() + given_or_configured(db->opt.connect_ms);
-	static const char limits[] = LIMITS;
-	static const char pinned[] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
-				     "-c plan_cache_mode=force_generic_plan";
+	static const char *const options[] = {
+		[DB_PLANS_SERVER] = LIMITS,
+		[DB_PLANS_PINNED] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
+					   "-c plan_cache_mode=force_generic_plan",
+		[DB_PLANS_EACH] = LIMITS " -c plan_cache_mode=force_custom_plan",
+	};
 	const char *keys[] = { "dbname",          "application_name",      "options", "client_encoding", "keepalives_idle",
 			       "tcp_user_timeout", "target_session_attrs", NULL };
 	const char *values[] = { db->conninfo, db->name,
-				 db->opt.pin_plans ? pinned : limits,
+				 options[db->opt.plans],
 				 "UTF8", "5", "10000", "read-write", NULL };
 	PostgresPollingStatusType p = PGRES_POLLING_WRITING;
 
@@ -366,7 +369,7 @@ static enum err server_deadline_set(struct db *db)
 
 static enum err plans_renew(struct db *db)
 {
-	if (!db->opt.pin_plans || db->in_txn || clock_boot_ms() - db->planned_ms < PLANS_MS)
+	if (db->opt.plans != DB_PLANS_PINNED || db->in_txn || clock_boot_ms() - db->planned_ms < PLANS_MS)
 		return OK;
 	db->planned_ms = clock_boot_ms();
 	return simple(db, "plans", "discard plans");

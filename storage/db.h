@@ -21,7 +21,11 @@ struct db_options {
 	int statement_ms;      /* deadline of a statement; 0: database_timeout_ms as it is in force */
 	int connect_ms;        /* deadline of connecting; 0: the same */
 	const char *name;      /* application_name, e.g. "otad api" */
-	bool pin_plans;        /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
+	enum {
+		DB_PLANS_SERVER, /* as the server likes */
+		DB_PLANS_PINNED, /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
+		DB_PLANS_EACH,	 /* for the values of each call: one may concern ten rows, the next a million */
+	} plans;
 	bool check_statements; /* compare every statement with its declaration; once per process is enough */
 };
 

@@ -30,11 +30,12 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 		.need_confirm = row_bool(r, 0, C_making_next_need_confirm),
 		.multi_module = row_bool(r, 0, C_making_next_multi_module),
 		.overwrite_mode = (int)row_int(r, 0, C_making_next_overwrite_mode),
+		.created_ms = row_int(r, 0, C_making_next_created_ms),
 	};
 	return OK;
 }
 
-static enum err choose(struct db *db, const struct making *m, struct rows **r)
+static enum err choose(struct db *db, const struct making *m)
 {
 	static const struct {
 		const char *selection;
@@ -52,20 +53,22 @@ static enum err choose(struct db *db, const struct making *m, struct rows **r)
 		ensure(++i < ARRAY_LEN(how));
 	args_init(&a, db);
 	arg_int(&a, m->job_id);
+	arg_int(&a, m->product_id);
+	arg_text(&a, m->module);
+	arg_int(&a, m->created_ms);
 	id_format(ID_FIRMWARE, m->firmware_id, 0, firmware_id);
 	if (how[i].stmt == S_making_choose_gray)
-		arg_text(&a, firmware_id);
-	return db_one(db, how[i].stmt, &a, r);
+		arg_bytes(&a, firmware_id, sizeof firmware_id); /* with its NUL */
+	return db_run(db, how[i].stmt, &a, NULL);
 }
 
 static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 {
-	struct rows *r;
 	struct args a;
 	int64_t chosen;
 
-	TRY(choose(db, m, &r));
-	chosen = row_int(r, 0, C_making_choose_all_chosen);
+	TRY(choose(db, m));
+	chosen = db_touched(db);
 	args_init(&a, db);
 	arg_int(&a, m->job_id);
 	arg_int(&a, chosen);
@@ -91,6 +94,7 @@ struct chunk {
 	int32_t from, to; /* tasks from + 1 .. to */
 	utc_ms now;
 	int32_t order_no;
+	bool contested; /* tasks of other jobs are in the way */
 	size_t n_lose, n_end, n_count, n_gone;
 	const int64_t *gone_seq; /* tasks of ours whose devices were deleted meanwhile */
 	int64_t *lose_seq; /* tasks of ours that lose */
@@ -131,6 +135,7 @@ static enum err chunk_lock(struct chunk *c, const int64_t **ret_jobs, size_t *re
 	arg_bool(&a, c->m->multi_module);
 	arg_text(&a, c->m->module);
 	TRY(db_run(c->db, S_making_conflict_jobs, &a, &r));
+	c->contested = rows_count(r) > 0;
 	jobs = ARENA_ARRAY(db_arena(c->db), (size_t)rows_count(r) + 1, int64_t);
 	jobs[n++] = c->m->job_id;
 	for (int i = 0; i < rows_count(r); i++)
@@ -212,15 +217,17 @@ static enum err chunk_decide(struct chunk *c)
 	struct arena *arena = db_arena(c->db);
 	struct rows *r;
 	struct args a;
-	size_t n, rows_of_chunk = (size_t)(c->to - c->from);
+	size_t n;
 
+	if (!c->contested)
+		return OK;
 	range_args(&a, c);
 	arg_bool(&a, c->m->multi_module);
 	arg_text(&a, c->m->module);
 	TRY(db_run(c->db, S_making_conflicts, &a, &r));
 	n = (size_t)rows_count(r);
-	c->lose_seq = ARENA_ARRAY(arena, n + rows_of_chunk, int64_t);
-	c->lose_reason = ARENA_ARRAY(arena, n + rows_of_chunk, const char *);
+	c->lose_seq = ARENA_ARRAY(arena, n, int64_t);
+	c->lose_reason = ARENA_ARRAY(arena, n, const char *);
 	c->end_job = ARENA_ARRAY(arena, n, int64_t);
 	c->end_seq = ARENA_ARRAY(arena, n, int64_t);
 	c->end_device = ARENA_ARRAY(arena, n, int64_t);
@@ -268,16 +275,16 @@ static enum err chunk_end_others(struct chunk *c)
 	return db_run(c->db, S_making_count_others, &a, NULL);
 }
 
-static enum err fail_losers(struct chunk *c, size_t first)
+static enum err chunk_fail_losers(struct chunk *c)
 {
 	struct args a;
 
-	if (first == c->n_lose)
+	if (c->n_lose == 0)
 		return OK;
 	args_init(&a, c->db);
 	arg_int(&a, c->m->job_id);
-	arg_ints(&a, c->lose_seq + first, c->n_lose - first);
-	arg_texts(&a, c->lose_reason + first, c->n_lose - first);
+	arg_ints(&a, c->lose_seq, c->n_lose);
+	arg_texts(&a, c->lose_reason, c->n_lose);
 	arg_int(&a, c->now);
 	return db_run(c->db, S_making_fail, &a, NULL);
 }
@@ -301,26 +308,14 @@ static enum err chunk_gone(struct chunk *c)
 	return OK;
 }
 
-/* Gives the devices to the tasks that are left; what the net catches loses too. */
+/* Gives the devices to the tasks that are left. */
 static enum err chunk_activate(struct chunk *c)
 {
-	size_t lost = c->n_lose, wanted = (size_t)(c->to - c->from) - c->n_gone - lost;
-	struct rows *r;
 	struct args a;
 
-	TRY(fail_losers(c, 0));
 	range_args(&a, c);
 	arg_text(&a, c->m->multi_module ? c->m->module : WHOLE_DEVICE);
-	TRY(db_run(c->db, S_making_activate, &a, &r));
-	if ((size_t)rows_count(r) == wanted)
-		return OK;
-	range_args(&a, c);
-	TRY(db_run(c->db, S_making_unheld, &a, &r));
-	for (int i = 0; i < rows_count(r); i++) {
-		c->lose_seq[c->n_lose] = row_int(r, i, C_making_unheld_seq);
-		c->lose_reason[c->n_lose++] = "device has an unfinished upgrade task";
-	}
-	return fail_losers(c, lost);
+	return db_run(c->db, S_making_activate, &a, NULL);
 }
 
 static enum err chunk_log(struct chunk *c, const struct chunk_order *canceled)
@@ -435,6 +430,7 @@ static enum err chunk_in_txn(struct chunk *c)
 		TRY(chunk_gone(c));
 		TRY(chunk_decide(c));
 		TRY(chunk_end_others(c));
+		TRY(chunk_fail_losers(c));
 		TRY(chunk_activate(c));
 	}
 	if (c->to > c->from)

@@ -15,6 +15,7 @@ struct making {
 	const char *module;
 	bool need_confirm, multi_module;
 	int overwrite_mode;
+	utc_ms created_ms;
 };
 
 /* The oldest job above after_job_id whose tasks are not all made. ERR_NOT_FOUND (error untouched): none. */

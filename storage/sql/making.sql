@@ -3,11 +3,11 @@
 
 -- name: making_next
 -- in: bigint
--- out: job_id product_id making made_seq chosen selection need_confirm overwrite_mode multi_module module firmware_id
+-- out: job_id product_id making made_seq chosen selection need_confirm overwrite_mode multi_module module firmware_id created_ms
 -- The oldest job above $1 whose tasks are not all made; jobs are made in the order of their creation.
 select r.job_id, j.product_id, r.making, r.made_seq, r.chosen,
        case when j.kind = 3 and j.group_id is not null then 'DYNAMIC GROUP' else j.target_selection end as selection, j.need_confirm,
-       j.overwrite_mode, j.multi_module, f.module, j.firmware_id
+       j.overwrite_mode, j.multi_module, f.module, j.firmware_id, j.created_ms
 from live_job l
 join job_run r on r.job_id = l.job_id
 join job j on j.id = l.job_id
@@ -15,93 +15,77 @@ join firmware f on f.id = j.firmware_id
 where r.making < 3 and l.job_id > $1::bigint
 order by r.job_id limit 1;
 
+-- The candidates of job $1, of product $2 and module $3, created at $4, as rows in the order of their devices.
+
 -- name: making_choose_all
--- in: bigint
--- out: chosen
-with made as (
-	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
-	from job j cross join job_candidate($1) c
-	where j.id = $1::bigint
-	returning 1
-)
-select count(*) as chosen from made;
+-- in: bigint bigint text bigint
+-- out:
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+from job j cross join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c
+where j.id = $1;
 
 -- name: making_choose_gray
--- in: bigint text
--- out: chosen
--- GRAY: the share of the candidates with the smallest SHA-256(FirmwareId $2, NUL, DeviceName), first 8 bytes:
--- repeatable, and a larger percentage contains the smaller one (rules §3). Exact, at least one.
+-- in: bigint bigint text bigint bytea
+-- out:
+-- GRAY: the share of the candidates with the smallest SHA-256(FirmwareId, NUL, DeviceName), first 8 bytes; $5 is what
+-- stands before the name: repeatable, and a larger percentage contains the smaller one (rules §3). Exact, at least one.
 with ranked as (
 	select c.device_id, c.version, count(*) over () as n, row_number() over (
-		order by substring(sha256(convert_to($2::text, 'UTF8') || '\x00'::bytea || convert_to(c.name, 'UTF8')) for 8),
-			c.device_id) as rank
-	from job_candidate($1) c
-), made as (
-	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by k.device_id), k.device_id, case when j.need_confirm then 1 else 2 end,
-	       coalesce(j.timeout_min, 0), k.version, j.created_ms, j.created_ms
-	from job j cross join ranked k
-	where j.id = $1::bigint and k.rank <= greatest(k.n * j.gray_milli / 100000, 1)
-	returning 1
+		order by substring(sha256($5::bytea || convert_to(c.name, 'UTF8')) for 8), c.device_id) as rank
+	from job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c
 )
-select count(*) as chosen from made;
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+from job j cross join ranked c
+where j.id = $1 and c.rank <= greatest(c.n * j.gray_milli / 100000, 1);
 
 -- name: making_choose_listed
--- in: bigint
--- out: chosen
+-- in: bigint bigint text bigint
+-- out:
 -- SPECIFIC: the devices that were named.
-with made as (
-	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
-	from job j
-	join job_target g on g.job_id = j.id
-	cross join lateral unnest(g.device_ids) as named(id)
-	join job_candidate($1) c on c.device_id = named.id
-	where j.id = $1::bigint
-	returning 1
-)
-select count(*) as chosen from made;
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+from job j
+join job_target g on g.job_id = j.id
+cross join lateral unnest(g.device_ids) as named(id)
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c on c.device_id = named.id
+where j.id = $1;
 
 -- name: making_choose_group
--- in: bigint
--- out: chosen
+-- in: bigint bigint text bigint
+-- out:
 -- GROUP: the devices of the group, of the groups above it and of those below it.
 with member as (
 	select distinct m.device_id
 	from job j join device_group_member m on m.group_id in (select device_group_family(j.group_id))
-	where j.id = $1::bigint
-), made as (
-	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
-	from job j
-	cross join member
-	join job_candidate($1) c on c.device_id = member.device_id
 	where j.id = $1
-	returning 1
 )
-select count(*) as chosen from made;
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+from job j
+cross join member
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c on c.device_id = member.device_id
+where j.id = $1;
 
 -- name: making_choose_dynamic_group
--- in: bigint
--- out: chosen
+-- in: bigint bigint text bigint
+-- out:
 -- A dynamic job by group: the members of now.
 with member as (
-	select v.device_id from job j join device_group_device v on v.group_id = j.group_id where j.id = $1::bigint
-), made as (
-	insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-	       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
-	from job j
-	cross join member
-	join job_candidate($1) c on c.device_id = member.device_id
-	where j.id = $1
-	returning 1
+	select v.device_id from job j join device_group_device v on v.group_id = j.group_id where j.id = $1
 )
-select count(*) as chosen from made;
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+from job j
+cross join member
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c on c.device_id = member.device_id
+where j.id = $1;
 
 -- name: making_chosen
 -- in: bigint int bigint
@@ -117,11 +101,13 @@ select id from product where id = $1::bigint for no key update;
 -- name: making_conflict_jobs
 -- in: bigint int int bool text
 -- out: job_id
--- Jobs whose unfinished tasks are in the way of tasks $2+1 .. $3 of job $1. Under the product's lock this can
--- only shrink.
+-- Jobs whose unfinished tasks are in the way of tasks $2+1 .. $3 of job $1, which are in the order of their devices:
+-- mostly nothing is between the first and the last. Under the product's lock this can only shrink.
 select distinct a.job_id
 from task t join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
-where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int;
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
+  and exists (select from active_task b where b.device_id between
+	(select device_id from task where job_id = $1 and seq = $2 + 1) and (select device_id from task where job_id = $1 and seq = $3));
 
 -- name: making_state
 -- in: bigint
@@ -187,21 +173,11 @@ where job_id = $1::bigint and seq > $2::int and seq <= $3::int;
 
 -- name: making_activate
 -- in: bigint int int text
--- out: seq
--- ON CONFLICT is the net under the decision: what it catches is made FAILED like any loser.
+-- out:
 insert into active_task (device_id, module, job_id, seq)
 select device_id, $4::text, job_id, seq from task
 where job_id = $1::bigint and seq > $2::int and seq <= $3::int and state < 5
-order by device_id
-on conflict (device_id, module) do nothing
-returning seq;
-
--- name: making_unheld
--- in: bigint int int
--- out: seq
-select t.seq from task t
-where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.state < 5
-  and not exists (select from active_task a where a.device_id = t.device_id and a.job_id = t.job_id and a.seq = t.seq);
+order by device_id;
 
 -- name: making_gone
 -- in: bigint int int bigint text
@@ -209,8 +185,10 @@ where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.state
 -- Tasks $2+1 .. $3 whose devices were deleted since they were chosen. Under the product's lock, which a deletion
 -- takes too, this is the last word.
 update task t set state = 7, task_desc = $5::text, modified_ms = $4::bigint
-where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
-  and not exists (select from device d where d.id = t.device_id)
+from device_deleted x
+where x.device_id between (select device_id from task where job_id = $1::bigint and seq = $2::int + 1)
+	and (select device_id from task where job_id = $1 and seq = $3::int)
+  and t.job_id = $1 and t.device_id = x.device_id and t.seq > $2 and t.seq <= $3
 returning t.seq;
 
 -- name: making_made
