@@ -37,7 +37,7 @@ enum nonsense {
 	NONSENSE_OWN,	 /* our own answer on the request topic, or an echo: not the device's fault */
 	NONSENSE_DEVICE, /* no such device */
 	NONSENSE_POISON, /* the database would not have it */
-	NONSENSE_LATE,	 /* a registration whose device has given up */
+	NONSENSE_LATE,	 /* a registration whose device has given up, or another owner has gone on meanwhile */
 	NONSENSE_COUNT
 };
 /* "json", "step", ...: label of the metric. */

@@ -55,7 +55,7 @@ static bool lease_time_left(const struct engine *g)
 static enum err lease_keep(struct engine *g)
 {
 	int64_t now = clock_boot_ms();
-	utc_ms database_ms = 0;
+	struct lease l;
 	enum err e;
 
 	if (atomic_load(&g->leased) && !engine_leased(g)) {
@@ -66,7 +66,7 @@ static enum err lease_keep(struct engine *g)
 		return OK;
 	/* Renewing waits for a transaction of ours whose outcome is not known yet, so it comes before recheck(). */
 	g->renew_at_boot_ms = g->recheck ? 0 : now + LEASE_TRY_MS;
-	e = store_lease_take(g->db, g->opt.shard, g->owner, LEASE_MS, &g->epoch, &database_ms);
+	e = store_lease_take(g->db, g->opt.shard, g->owner, LEASE_MS, &l);
 	if (e == ERR_NOT_FOUND) {
 		lease_set(g, false);
 		atomic_store(&g->standby, true);
@@ -75,11 +75,13 @@ static enum err lease_keep(struct engine *g)
 		return OK;
 	}
 	TRY(e);
+	g->epoch = l.epoch;
+	g->since_ms = l.since_ms;
 	atomic_store(&g->standby, false);
 	atomic_store(&g->lease_until_boot_ms, now + LEASE_MS);
 	g->renew_at_boot_ms = now + LEASE_RENEW_MS;
 	/* Read between the question and its answer; 1: all three are rounded. */
-	clock_bound_offset(database_ms - clock_boot_ms() - 1, database_ms - now + 1);
+	clock_bound_offset(l.now_ms - clock_boot_ms() - 1, l.now_ms - now + 1);
 	if (lease_time_left(g))
 		lease_set(g, true);
 	return OK;
@@ -119,7 +121,6 @@ static enum err recover(struct engine *g)
 	TRY(resume(g));
 	g->undone.n = 0;
 	g->acked.n = 0;
-	g->since_ms = clock_now();
 	presence_lost(g->presence);
 	g->presence_was_known = false;
 	jobs_rescan(&g->jobs);

@@ -80,7 +80,7 @@ struct engine {
 	char owner[64];
 	int64_t epoch, renew_at_boot_ms;
 	_Atomic int64_t lease_until_boot_ms;
-	utc_ms since_ms; /* since when it ticks; NEVER: another process does */
+	utc_ms since_ms; /* since when the lease has been its, over restarts; NEVER: it is another's */
 
 	struct jobs jobs;
 	struct later later;

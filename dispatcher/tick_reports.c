@@ -314,12 +314,15 @@ static void answer(struct work *w, const struct work_report *r, struct work_task
 		VEC_ADD(w->a, &w->replies, reply);
 }
 
-/* A report of the time before this process ticked: another may have gone on, and what that learned later wins.
- * Versions are compared where they are written. */
-static bool overtaken(const struct work *w, const struct work_report *r, const struct task *t)
+/* A report of the time before the lease came to this owner: another has gone on, and what that learned later wins.
+ * Requests are answered by whoever ticks when they are received. Versions are compared where they are written. */
+static bool overtaken(const struct work *w, const struct work_report *r, const struct work_task *k)
 {
-	return r->at < w->g->since_ms && r->r.kind == UPLINK_PROGRESS &&
-	       r->at < (r->r.step < 0 ? t->push_ms : t->modified_ms);
+	if (r->at >= w->g->since_ms || r->r.kind == UPLINK_INFORM)
+		return false;
+	if (r->r.kind != UPLINK_PROGRESS)
+		return true;
+	return k && r->at < (r->r.step < 0 ? k->t.push_ms : k->t.modified_ms);
 }
 
 void report_apply(struct work *w, const struct work_report *r)
@@ -332,6 +335,10 @@ void report_apply(struct work *w, const struct work_report *r)
 				.reconnected_ms = mqtt_ingest_since(w->g->opt.mqtt) };
 
 	metric_add_label(M_REPORTS, uplink_name(r->r.kind), 1);
+	if (overtaken(w, r, k)) {
+		dropped(NONSENSE_LATE);
+		return;
+	}
 	switch (r->r.kind) {
 	case UPLINK_INFORM:
 		VEC_ADD(w->a, &w->versions,
@@ -346,7 +353,7 @@ void report_apply(struct work *w, const struct work_report *r)
 		break;
 	case UPLINK_PROGRESS:
 		e.kind = TASK_EV_PROGRESS;
-		if (k && !overtaken(w, r, &k->t))
+		if (k)
 			work_step(w, k, &e);
 		break;
 	case UPLINK_REQUEST:

@@ -512,6 +512,7 @@ create table engine_lease (
 	shard    int primary key,
 	owner    text not null,
 	epoch    bigint not null,
+	since_ms bigint not null,        -- since when it has been this owner's, over its restarts
 	until_ms bigint not null
 );
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/lease.h"
 
-enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, int64_t *ret_epoch,
-			  utc_ms *ret_now_ms)
+enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, struct lease *ret)
 {
 	struct rows *r = NULL;
 	struct args a;
@@ -12,8 +11,9 @@ enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t m
 	arg_text(&a, owner);
 	arg_int(&a, ms);
 	TRY(db_one(db, S_lease_take, &a, &r));
-	*ret_epoch = row_int(r, 0, C_lease_take_epoch);
-	*ret_now_ms = row_int(r, 0, C_lease_take_now_ms);
+	*ret = (struct lease){ .epoch = row_int(r, 0, C_lease_take_epoch),
+			       .since_ms = row_int(r, 0, C_lease_take_since_ms),
+			       .now_ms = row_int(r, 0, C_lease_take_now_ms) };
 	return OK;
 }
 

@@ -6,10 +6,13 @@
 
 #include "storage/db.h"
 
-/* Takes or renews the lease for ms. ERR_NOT_FOUND (error untouched): another owner has it. *ret_now_ms: the
- * database's clock at that moment. */
-enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, int64_t *ret_epoch,
-			  utc_ms *ret_now_ms) MUST_USE;
+struct lease {
+	int64_t epoch;	 /* grows with every change of owner */
+	utc_ms since_ms; /* the last of them */
+	utc_ms now_ms;	 /* the database's clock at this moment */
+};
+/* Takes or renews the lease for ms. ERR_NOT_FOUND (error untouched): another owner has it. */
+enum err store_lease_take(struct db *db, int shard, const char *owner, int64_t ms, struct lease *ret) MUST_USE;
 /* The time of pace on this machine is clock_boot_ms() + *ret_offset_ms, for all processes and as long as it is not
  * restarted; offset_ms is what it is to be if nobody has asked yet. ERR_DB_RETRY: somebody is asking just now. */
 enum err store_lease_machine(struct db *db, const char *boot_id, int64_t offset_ms, int64_t *ret_offset_ms) MUST_USE;

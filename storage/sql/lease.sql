@@ -2,17 +2,19 @@
 
 -- name: lease_take
 -- in: int text bigint
--- out: epoch now_ms
+-- out: epoch since_ms now_ms
 -- Takes the lease of shard $1 for owner $2 if it is free, expired or this owner's; for $3 ms. The epoch grows with
--- every change of owner.
-insert into engine_lease as l (shard, owner, epoch, until_ms)
-values ($1::int, $2::text, 1, (extract(epoch from clock_timestamp()) * 1000)::bigint + $3::bigint)
+-- every change of owner, and since_ms is the time of the last one.
+insert into engine_lease as l (shard, owner, epoch, since_ms, until_ms)
+select $1::int, $2::text, 1, now.ms, now.ms + $3::bigint
+from (select (extract(epoch from clock_timestamp()) * 1000)::bigint as ms) now
 on conflict (shard) do update set
 	owner = excluded.owner,
 	epoch = case when l.owner = excluded.owner then l.epoch else l.epoch + 1 end,
+	since_ms = case when l.owner = excluded.owner then l.since_ms else excluded.since_ms end,
 	until_ms = excluded.until_ms
 where l.owner = excluded.owner or l.until_ms < (extract(epoch from clock_timestamp()) * 1000)::bigint
-returning l.epoch, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms;
+returning l.epoch, l.since_ms, (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms;
 
 -- name: lease_machine
 -- in: text bigint

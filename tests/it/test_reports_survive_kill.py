@@ -94,6 +94,22 @@ def test_database_outage_loses_no_report_and_no_time(stack, api, fleet, alone):
     api.wait_task(job, f.rows[0], "SUCCEEDED", 30)
 
 
+def test_backlog_of_a_restart_is_applied_as_ever(stack, api, fleet):
+    """Progress after a request whose answer goes out only after the restart."""
+    f, desc = fleet(1, "1.0.0"), uuid.uuid4().hex
+    d = f.devices[0]
+    job = api.job(api.firmware(f.pk))
+    d.wait_push()
+    stack.kill("postgres")
+    d.publish(d.sys_topic("thing/ota/firmware/get"), {"id": "1", "params": {}})
+    d.progress(40, desc)
+    wait_until(lambda: journalled(stack, desc.encode()))
+    stack.kill_otad()
+    stack.start("postgres")
+    stack.start_otad()
+    assert api.wait_task(job, f.rows[0], "IN_PROGRESS", 30)["Progress"] == "40.00"
+
+
 def test_one_poisoned_report_does_not_sink_the_others(stack, fleet):
     f = fleet(1)
     d = f.devices[0]
