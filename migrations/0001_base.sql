@@ -131,7 +131,7 @@ create index device_newest on device (product_id, id);
 create index device_by_apply on device (apply_id, id) where apply_id is not null;
 
 -- What a device says of itself. A version is written only when it differs from the stored one: prev_version
--- and reported_ms tell what it was at any recent time.
+-- and reported_ms tell what it was a little earlier.
 create table device_module (
 	device_id    bigint not null,
 	module       text collate "C" not null,         -- 'default' = the whole device
@@ -141,6 +141,16 @@ create table device_module (
 	modified_ms  bigint not null,
 	primary key (device_id, module)
 ) with (fillfactor = 80);
+
+-- Versions that devices had until a time (null: none), older than what device_module tells: written only while a job
+-- waits for the choice of its devices, which is by the version that they had when it was created.
+create table version_before (
+	device_id bigint not null,
+	module    text collate "C" not null,
+	version   text collate "C",
+	until_ms  bigint not null,
+	primary key (device_id, module, until_ms)
+);
 
 -- For the API's answers only; the engine never reads it.
 create table device_session (
@@ -363,6 +373,12 @@ create index strategy_check_product on strategy_check (product_id, id);
 -- The jobs that have not ended: what the engine walks. A row goes in the transaction that ends its job.
 create table live_job (
 	job_id bigint primary key
+);
+
+-- Those whose devices are not chosen yet (job_run.making is 1): few, and asked for with every version that is reported.
+create table job_choosing (
+	job_id     bigint primary key,
+	created_ms bigint not null        -- as the job's
 );
 
 create table task (
@@ -643,8 +659,13 @@ language sql stable as $$
 	join firmware f on f.id = j.firmware_id
 	join device d on d.product_id = of_product
 	left join device_module m on m.device_id = d.id and m.module = of_module
+	left join (
+		select distinct on (device_id) device_id, version from version_before
+		where module = of_module and until_ms > of_ms order by device_id, until_ms
+	) b on b.device_id = d.id
 	cross join lateral (
-		select case when m.reported_ms <= of_ms then m.version else m.prev_version end as version) v
+		select case when b.device_id is not null then b.version when m.reported_ms <= of_ms then m.version
+			else m.prev_version end as version) v
 	where j.id = of_job and not d.disabled and d.created_ms <= of_ms
 	  and v.version is distinct from f.dest_version
 	  and (j.src_versions = '{}' or v.version = any (j.src_versions))

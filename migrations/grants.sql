@@ -26,8 +26,8 @@ grant select, insert, update on account, access_key, service_account, product, d
 	job_run, job_order, task, engine_lease, credential_feed, journal_position, master_key_check to :"role";
 
 -- Made and deleted.
-grant select, insert, delete on credential_change, device_group_member, live_job, active_task, timer, strategy_check,
-	notice to :"role";
+grant select, insert, delete on credential_change, device_group_member, live_job, job_choosing, active_task, timer,
+	strategy_check, version_before, notice to :"role";
 
 -- Made, changed and deleted.
 grant select, insert, update, delete on module, device, device_module, device_session, device_group_tag, device_apply,

@@ -101,6 +101,8 @@ with run as (
 	values ($1::bigint, $2::smallint, $8::smallint, $3::int, case when $5::bigint is null then $4::bigint end, $4)
 ), live as (
 	insert into live_job (job_id) values ($1)
+), choosing as (
+	insert into job_choosing (job_id, created_ms) select $1, $4 where $8 = 1
 ), timers as (
 	insert into timer (due_ms, job_id, seq, kind)
 	select u.due_ms, $1, 0, u.kind from (values ($5, 4::smallint), ($6::bigint, 5::smallint)) as u(due_ms, kind)

@@ -90,7 +90,14 @@ where j.id = $1;
 -- name: making_chosen
 -- in: bigint int bigint
 -- out:
--- The candidates are written: $2 rows. Only while nobody ended the job meanwhile.
+-- The candidates are written: $2 rows. Only while nobody ended the job meanwhile. Versions that no other job may be
+-- judged by go.
+with done as (
+	delete from job_choosing where job_id = $1
+), forgotten as (
+	delete from version_before where not exists (
+		select from job_choosing c where c.job_id <> $1 and c.created_ms < until_ms)
+)
 update job_run set chosen = $2::int, making = 2, modified_ms = $3::bigint where job_id = $1::bigint and making = 1;
 
 -- name: making_lock_product

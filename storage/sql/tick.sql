@@ -165,7 +165,8 @@ select at_ms, job_id, seq, seq, from_state, to_state, why, detail from moved;
 -- out:
 -- A version is written only when it differs from the stored one, $6 only where there is none, those reported before $8
 -- only when they are newer than the stored one; devices that are gone are left out. Those that a strategy may match by
--- this report, last heard at $7, are to be looked at; a change is notified.
+-- this report, last heard at $7, are to be looked at; a change is notified, and the version that it makes forgotten is
+-- kept where a job may be judged by it.
 with reported as materialized (
 	select d.id, d.product_id, u.module, u.version, u.reported_ms, u.heard_ms
 	from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $7::bigint[])
@@ -186,6 +187,12 @@ with reported as materialized (
 	where m.version <> excluded.version and excluded.version <> $6::text
 	  and (excluded.reported_ms >= $8::bigint or excluded.reported_ms > m.reported_ms)
 	returning m.device_id, m.module, m.version, m.reported_ms
+), kept as (
+	insert into version_before (device_id, module, version, until_ms)
+	select m.device_id, m.module, m.prev_version, m.reported_ms
+	from changed c join device_module m on m.device_id = c.device_id and m.module = c.module -- as it was
+	where m.reported_ms > (select min(created_ms) from job_choosing)
+	on conflict do nothing -- one that it had within a millisecond
 )
 insert into notice (kind, at_ms, account_id, device_id, module, detail)
 select 2, c.reported_ms, p.account_id, c.device_id, c.module, c.version

@@ -118,7 +118,7 @@ const char *model_version(const struct world *w, const struct device *d, int mod
 	const struct version_said *v = d->said[module];
 
 	(void)w;
-	if (v && v->at > at) /* no more than the one before is kept */
+	while (v && v->at > at)
 		v = v->older;
 	return v ? v->version : NULL;
 }
