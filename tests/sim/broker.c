@@ -53,7 +53,7 @@ static void append(struct world *w, const struct broker_message *m)
 			broken(w, "the journal has no room");
 		(void)nanosleep(&pause, NULL);
 	}
-	w->reports++;
+	w->tally.reports++;
 	if (strncmp(m->payload, "beat", 4) != 0)
 		world_busy(w);
 	model_received(w, m->topic, m->payload, clock_now());
@@ -146,6 +146,7 @@ static void say_of(struct world *w, enum link_verb verb, const struct device *d)
 	l = line_of(w, verb, d);
 	if (!w->calm && rng_chance(&w->rng_net, w->p.drop_presence)) {
 		trace(w, "presence line lost");
+		faults_count(w, FAULT_PRESENCE_LOST, PLACE_NONE);
 		w->trouble_us = sim_now_us();
 		return;
 	}
@@ -233,7 +234,7 @@ void broker_cut(struct world *w, bool publisher)
 
 	if (!m || !(publisher ? m->publisher : m->ingest))
 		return;
-	w->cuts++;
+	faults_count(w, FAULT_CUT, PLACE_NONE);
 	trace(w, "%s is cut off", publisher ? "publisher" : "ingest");
 	if (publisher) {
 		for (struct flight *f = m->flights; f; f = f->next)
@@ -316,7 +317,7 @@ void broker_restart(struct world *w)
 	if (b->down)
 		return;
 	trace(w, "the broker ends");
-	w->restarts++;
+	faults_count(w, FAULT_BROKER_RESTART, PLACE_NONE);
 	broker_cut(w, true);
 	broker_cut(w, false);
 	b->down = true;
@@ -342,6 +343,7 @@ void broker_freeze(struct world *w, int64_t for_us)
 	if (w->broker.down)
 		return;
 	trace(w, "the broker freezes for %lld s", (long long)(for_us / US_PER_SECOND));
+	faults_count(w, FAULT_BROKER_FREEZE, PLACE_NONE);
 	w->trouble_us = sim_now_us() + for_us;
 	w->broker.frozen_until_us = i64_max(w->broker.frozen_until_us, sim_now_us() + for_us);
 	agenda_in(w, KEEPALIVE_US, keepalive, 1, 0, NULL);
@@ -471,7 +473,7 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 	}
 	d = device_in(w, f->topic);
 	if (is_push(f->topic)) {
-		w->pushes++;
+		w->tally.pushes++;
 		check_entered(w, job_in(w, f->payload), f->handed_us);
 	}
 	if (d->conn)

@@ -142,7 +142,7 @@ enum err call(struct request *q)
 
 	ensure(c.action != NULL);
 	check_step(w);
-	w->calls++;
+	w->tally.calls++;
 	if (!w->in_turn)
 		faults_plan(w, ACTOR_CALL);
 	w->actor = ACTOR_CALL;

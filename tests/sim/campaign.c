@@ -145,7 +145,7 @@ void campaign(uint64_t seed, bool print)
 	double took;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &start);
-	w = world_new(seed, &p, print);
+	w = world_new(seed, &p, "--campaign", print);
 	plan(w);
 	world_run(w, DAYS * DAY_US, NULL);
 	world_calm(w, 2 * DAY_US);
@@ -153,8 +153,8 @@ void campaign(uint64_t seed, bool print)
 	(void)clock_gettime(CLOCK_MONOTONIC, &end);
 	took = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
 	printf("# %d days with %d devices in %.1f s: trace %016llx, %lld turns, %zu jobs, %lld pushes, %lld reports, %lld crashes\n",
-	       DAYS, DEVICES, took, (unsigned long long)w->trace, (long long)w->turns, w->n_jobs, (long long)w->pushes,
-	       (long long)w->reports, (long long)w->crashes);
-	cluster_report(w->trace);
+	       DAYS, DEVICES, took, (unsigned long long)w->tally.trace, (long long)w->tally.turns, w->n_jobs,
+	       (long long)w->tally.pushes, (long long)w->tally.reports, (long long)w->tally.crashes);
+	world_tell(w);
 	world_free(w);
 }

@@ -174,8 +174,8 @@ static void postgres_end(int signal)
 	postmaster = 0;
 }
 
-/* What every process needs: no disk, nothing that runs by itself, and no waiting for locks, since in one thread
- * whoever holds one cannot go on. */
+/* What every process needs: no disk, nothing that runs by itself, the simulation's clock before the server's own, and no
+ * waiting for locks, since in one thread whoever holds one cannot go on. */
 static void configure(void)
 {
 	char path[96];
@@ -187,7 +187,7 @@ static void configure(void)
 	(void)fputs("listen_addresses = ''\nmax_connections = 60\nshared_buffers = 128MB\nfsync = off\n"
 		    "full_page_writes = off\nmax_wal_size = 4GB\nautovacuum = off\njit = off\n"
 		    "max_parallel_workers_per_gather = 0\nlock_timeout = 10ms\nlog_min_messages = warning\n"
-		    "log_min_error_statement = panic\n",
+		    "log_min_error_statement = panic\nsearch_path = 'public, sim, pg_catalog'\n",
 		    f);
 	ensure(fclose(f) == 0);
 }
@@ -216,6 +216,15 @@ static enum err fill(struct db *db)
 	return db_commit(db);
 }
 
+static enum err show_clock(struct db *db)
+{
+	return db_script(db, arena_printf(db_arena(db),
+					  "create schema sim; grant usage on schema sim to public;"
+					  " create function sim.clock_timestamp() returns timestamptz language sql volatile security definer"
+					  " as $$ select to_timestamp(pg_read_file('%s/' || current_database() || '.clock')::bigint / 1e6::float8) $$",
+					  dir));
+}
+
 static void template_step(const char *role, enum err (*step)(struct db *db))
 {
 	struct db_options o = { .statement_ms = 60000, .connect_ms = 60000, .name = "sim", .check_statements = true };
@@ -241,6 +250,7 @@ static void make_template(void)
 {
 	admin("postgres", "create role " OWNER " login; create role " SIM_OTAD " login");
 	admin("postgres", "create database " TEMPLATE " owner " OWNER);
+	template_step(SIM_ADMIN, show_clock);
 	template_step(OWNER, migrate);
 	template_step(SIM_OTAD, fill);
 }
@@ -290,7 +300,7 @@ void cluster_stop(void)
 	dir[0] = '\0';
 }
 
-int cluster_serve(int fd, int child, uint64_t *ret_trace)
+int cluster_serve(int fd, int child, struct tally *ret)
 {
 	int status = 0;
 	char wish;
@@ -301,7 +311,7 @@ int cluster_serve(int fd, int child, uint64_t *ret_trace)
 		else if (wish == 'u')
 			postgres_start();
 		else
-			ensure(read(fd, ret_trace, sizeof *ret_trace) == (ssize_t)sizeof *ret_trace);
+			ensure(read(fd, ret, sizeof *ret) == (ssize_t)sizeof *ret);
 		ensure(write(fd, &wish, 1) == 1);
 	}
 	ensure(waitpid(child, &status, 0) == child);
@@ -317,11 +327,11 @@ void cluster_client(int fd)
 	to_parent = fd;
 }
 
-void cluster_report(uint64_t trace)
+void cluster_report(const struct tally *t)
 {
 	char wish = 't';
 
-	ensure(write(to_parent, &wish, 1) == 1 && write(to_parent, &trace, sizeof trace) == (ssize_t)sizeof trace);
+	ensure(write(to_parent, &wish, 1) == 1 && write(to_parent, t, sizeof *t) == (ssize_t)sizeof *t);
 	ensure(read(to_parent, &wish, 1) == 1);
 }
 
@@ -344,6 +354,7 @@ void cluster_recover(void)
 const char *cluster_database(struct arena *a, const char *name)
 {
 	admin("postgres", arena_printf(a, "create database %s template " TEMPLATE " owner " OWNER, name));
+	sim_clock_show(arena_printf(a, "%s/%s.clock", dir, name));
 	return cluster_conninfo(a, SIM_OTAD, name);
 }
 

@@ -28,8 +28,37 @@ struct world *faults_the_world(void)
 	return the_world;
 }
 
-static const char *const kind_names[FAULT_KINDS] = { "none", "crash before", "crash after", "lost before",
-						     "lost after", "slow" };
+static const char *const kind_names[FAULT_KINDS] = {
+	[FAULT_CRASH_BEFORE] = "crash before",
+	[FAULT_CRASH_AFTER] = "crash after",
+	[FAULT_LOST_BEFORE] = "connection lost before",
+	[FAULT_LOST_AFTER] = "connection lost after",
+	[FAULT_SLOW] = "frozen before",
+	[FAULT_KILL] = "killed between steps",
+	[FAULT_CUT] = "cut off from the broker",
+	[FAULT_BROKER_FREEZE] = "broker frozen",
+	[FAULT_BROKER_RESTART] = "broker restarted",
+	[FAULT_DATABASE_CRASH] = "database crashed",
+	[FAULT_PRESENCE_LOST] = "presence line lost",
+	[FAULT_DUPLICATE] = "message twice",
+};
+static const char *const place_names[PLACE_COUNT] = { "", " begin", " statement", " commit", " publish", " wait for room" };
+
+const char *fault_name(enum fault_kind kind)
+{
+	return kind_names[kind];
+}
+
+const char *fault_place_name(enum fault_place place)
+{
+	return place_names[place];
+}
+
+void faults_count(struct world *w, enum fault_kind kind, enum fault_place place)
+{
+	w->tally.faults[kind][place]++;
+}
+
 static const char *const actor_names[] = { "-", "engine", "maker", "call", "watch" };
 
 void faults_plan(struct world *w, enum actor actor)
@@ -49,16 +78,16 @@ void faults_plan(struct world *w, enum actor actor)
 }
 
 /* The fault that strikes at this very call. */
-static enum fault_kind strikes(struct world *w)
+static enum fault_kind strikes(struct world *w, enum fault_place place)
 {
 	enum fault_kind kind = w->fault.kind;
 
 	if (kind == FAULT_NONE || w->actor != w->fault.actor || w->fault.countdown-- > 0)
 		return FAULT_NONE;
 	w->fault.kind = FAULT_NONE;
-	w->faults[kind]++;
+	faults_count(w, kind, place);
 	w->trouble_us = sim_now_us() + (kind == FAULT_SLOW ? 20 * US_PER_SECOND : 0);
-	trace(w, "fault %s in %s", kind_names[kind], actor_names[w->actor]);
+	trace(w, "%s: %s%s", actor_names[w->actor], kind_names[kind], place_names[place]);
 	return kind;
 }
 
@@ -140,7 +169,7 @@ static bool hooked(void)
 struct db_call {
 	struct db *db;
 	enum err (*make)(const struct db_call *c);
-	enum err lost; /* what it looks like when the answer gets lost */
+	enum fault_place place;
 	enum db_mode mode;
 	enum stmt stmt;
 	const struct args *args;
@@ -150,18 +179,18 @@ struct db_call {
 static enum err pass(const struct db_call *c)
 {
 	struct world *w = the_world;
+	enum err e, instead, lost = c->place == PLACE_COMMIT ? ERR_COMMIT_UNKNOWN : ERR_DB_CONNECTION;
 	enum fault_kind kind;
-	enum err e, instead;
 
 	if (!hooked())
 		return c->make(c);
 	if (dead(w))
 		return unreachable(c->db);
-	kind = strikes(w);
+	kind = strikes(w, c->place);
 	if (!before_call(w, c->db, kind))
 		return unreachable(c->db);
 	e = c->make(c);
-	instead = after_call(w, c->db, kind, c->lost);
+	instead = after_call(w, c->db, kind, lost);
 	return instead != OK ? instead : e;
 }
 
@@ -184,18 +213,18 @@ static enum err make_run(const struct db_call *c)
 
 enum err __wrap_db_begin(struct db *db, enum db_mode mode)
 {
-	return pass(&(struct db_call){ .db = db, .make = make_begin, .lost = ERR_DB_CONNECTION, .mode = mode });
+	return pass(&(struct db_call){ .db = db, .make = make_begin, .place = PLACE_BEGIN, .mode = mode });
 }
 
 enum err __wrap_db_commit(struct db *db)
 {
-	return pass(&(struct db_call){ .db = db, .make = make_commit, .lost = ERR_COMMIT_UNKNOWN });
+	return pass(&(struct db_call){ .db = db, .make = make_commit, .place = PLACE_COMMIT });
 }
 
 enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
 {
 	return pass(&(struct db_call){
-		.db = db, .make = make_run, .lost = ERR_DB_CONNECTION, .stmt = s, .args = a, .ret = ret });
+		.db = db, .make = make_run, .place = PLACE_STATEMENT, .stmt = s, .args = a, .ret = ret });
 }
 
 /* ---- the broker, and the world at large ---- */
@@ -206,7 +235,7 @@ bool faults_at_broker(struct world *w)
 
 	if (w->otad.dead)
 		return false;
-	kind = w->fault.kind == FAULT_SLOW ? FAULT_NONE : strikes(w);
+	kind = w->fault.kind == FAULT_SLOW ? FAULT_NONE : strikes(w, PLACE_PUBLISH);
 	if (kind == FAULT_CRASH_BEFORE || kind == FAULT_CRASH_AFTER)
 		w->otad.dead = true;
 	else if (kind == FAULT_LOST_BEFORE || kind == FAULT_LOST_AFTER)
@@ -217,7 +246,7 @@ bool faults_at_broker(struct world *w)
 
 void faults_waiting(struct world *w)
 {
-	if (!w->otad.dead && w->fault.kind == FAULT_SLOW && strikes(w) == FAULT_SLOW)
+	if (!w->otad.dead && w->fault.kind == FAULT_SLOW && strikes(w, PLACE_WAIT) == FAULT_SLOW)
 		world_meanwhile(w, sim_now_us() + rng_between(&w->rng_fault, 100, 20000) * US_PER_MS);
 }
 
@@ -240,6 +269,7 @@ static void kill_otad(struct world *w)
 	if (!w->otad.up || w->otad.dead)
 		return;
 	trace(w, "kill");
+	faults_count(w, FAULT_KILL, PLACE_NONE);
 	w->otad.dead = true;
 	if (!w->in_turn)
 		otad_bury(w);
@@ -267,7 +297,7 @@ static void strike(struct world *w, int64_t a, int64_t b, const char *text)
 		trace(w, "the database crashes");
 		cluster_crash();
 		w->database_down = true;
-		w->database_crashes++;
+		faults_count(w, FAULT_DATABASE_CRASH, PLACE_NONE);
 		agenda_in(w, rng_skewed(r, 900) * US_PER_SECOND + US_PER_SECOND, database_back, 0, 0, NULL);
 	}
 	agenda_in(w, rng_between(r, 1, 60) * US_PER_SECOND, strike, 0, 0, NULL);

@@ -45,9 +45,11 @@ static void post(struct world *w, struct device *d, const char *topic, const cha
 		return;
 	*l = (struct letter){ topic, payload };
 	agenda_in(w, latency_us(w, d), posted, (int64_t)(uintptr_t)l, 0, NULL);
-	while (!w->calm && rng_chance(&d->rng, w->p.duplicate))
+	while (!w->calm && rng_chance(&d->rng, w->p.duplicate)) {
+		faults_count(w, FAULT_DUPLICATE, PLACE_NONE);
 		agenda_in(w, latency_us(w, d) + rng_skewed(&d->rng, 60000) * US_PER_MS, posted, (int64_t)(uintptr_t)l, 0,
 			  NULL);
+	}
 }
 
 static const char *topic(struct world *w, const struct device *d, const char *kind)

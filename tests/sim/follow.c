@@ -462,7 +462,7 @@ static void pushed(struct world *w, struct model_task *t, int64_t conn)
 {
 	const struct sim_job *j = job_of(w, t);
 	struct conn_seen *c = conn ? model_conn(w, conn) : NULL;
-	bool in_doubt = t->doubts != w->cuts + w->crashes;
+	bool in_doubt = t->doubts != model_doubts(w);
 	utc_ms at = t->log->at, due;
 
 	if (!j->need_push || j->most == 0 || j->status != JOB_IN_PROGRESS || j->paused || t->state == TASK_CONFIRM ||

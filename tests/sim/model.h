@@ -104,6 +104,8 @@ bool rule_timer(struct world *w, struct model_task *t, utc_ms before);
 void rule_end(struct world *w, struct model_task *t, enum task_state to, const char *desc, enum event_why why, utc_ms at);
 
 bool unfinished(const struct model_task *t);
+/* How often by now pushes on their way may have been lost. */
+int64_t model_doubts(const struct world *w);
 const struct sim_job *job_of(const struct world *w, const struct model_task *t);
 /* The log has to have this as its next row of the task. at < 0: at a time of the product's choice. */
 void must_be_logged(struct world *w, struct model_task *t, enum event_why why, enum task_state from, utc_ms at);

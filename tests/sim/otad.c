@@ -59,13 +59,15 @@ void otad_start(struct world *w)
 	t.mqtt = o->mqtt;
 	o->maker = maker_new(&m);
 	o->engine = engine_new(&t);
+	o->walk_rows = t.bounds.walk_rows;
 	o->dead = false;
 	o->up = true;
 	o->next_turn_us = sim_now_us();
 	o->maker_due_us = sim_now_us() + 100 * US_PER_MS;
 	w->trouble_us = sim_now_us();
 	world_busy(w);
-	trace(w, "otad starts");
+	trace(w, "otad starts; a turn takes %zu records, %d timers, walks %d rows, claims %zu and %zu to spare",
+	      t.bounds.records, t.bounds.timers, t.bounds.walk_rows, t.bounds.claims, t.bounds.claims_spare);
 }
 
 static void start_again(struct world *w, int64_t a, int64_t b, const char *text)
@@ -95,7 +97,7 @@ void otad_crash(struct world *w)
 
 void otad_bury(struct world *w)
 {
-	w->crashes++;
+	w->tally.crashes++;
 	otad_crash(w);
 	agenda_in(w, US_PER_MS * rng_skewed(&w->rng_fault, 60000), start_again, 0, 0, NULL);
 }
@@ -130,7 +132,7 @@ void otad_turn(struct world *w)
 	enum actor before = w->actor;
 	int64_t pause;
 
-	w->turns++;
+	o->turned_ms[w->tally.turns++ % (int64_t)ARRAY_LEN(o->turned_ms)] = clock_now();
 	w->punctual_ms = 0;
 	faults_plan(w, ACTOR_ENGINE);
 	w->actor = ACTOR_ENGINE;

@@ -264,12 +264,12 @@ void prop_any_order(int n)
 
 /* ---- GRAY ---- */
 
-static struct world *quiet_world(int devices, int jobs)
+static struct world *quiet_world(const char *property, int devices, int jobs)
 {
 	struct profile p = { .devices = devices, .packages = 2, .jobs = jobs, .window = 10, .modules = 1, .flapping = 1,
 			     .chaos_minutes = 1, .misbehaviour = { 1 }, .quiet = true };
 
-	return world_new(99, &p, false);
+	return world_new(99, &p, property, false);
 }
 
 /* Makes a GRAY job of a package and lets the maker do its work; *ret: who got a task, by device. */
@@ -335,7 +335,7 @@ static int size_of(const bool *cohort, size_t n)
 void prop_gray(void)
 {
 	static const int64_t milli[] = { 1, 333, 1000, 12345, 33333, 50000, 50001, 99999, 100000, 33333, 1000 };
-	struct world *w = quiet_world(397, 1);
+	struct world *w = quiet_world("--filter gray", 397, 1);
 	bool *smaller = calloc(w->n_devices, 1), *cohort = calloc(w->n_devices, 1), *other = calloc(w->n_devices, 1);
 	int64_t before = 0;
 
@@ -363,6 +363,69 @@ void prop_gray(void)
 	free(smaller);
 	free(cohort);
 	free(other);
+	world_free(w);
+}
+
+/* ---- versions ---- */
+
+static void report_version(struct world *w, struct device *d, const char *version)
+{
+	int64_t id = model_said(w, (struct said){ .kind = SAID_VERSION, .device = d, .version = version });
+
+	broker_uplink(w, arena_printf(&w->arena, "/ota/device/inform/" SIM_PRODUCT "/%s", d->name),
+		      arena_printf(&w->arena, "{\"id\":\"%lld\",\"params\":{\"version\":\"%s\"}}", (long long)id, version));
+}
+
+static void job_for_version(struct world *w, const char *src)
+{
+	struct sim_job *j = &w->jobs[w->n_jobs++];
+	struct request q;
+	enum err e;
+
+	*j = (struct sim_job){ .kind = JOB_STATIC, .package = &w->packages[0], .targets = TARGETS_ALL, .overwrite_mode = 1,
+			       .need_push = true, .retry_interval_min = -1, .silent_from_us = INT64_MAX, .n_rates = 1,
+			       .created_ms = clock_now(), .src = { src }, .n_src = src != NULL };
+	request_init(&q, w, "CreateOTAStaticUpgradeJob");
+	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
+	param(&q, "ProductKey", SIM_PRODUCT);
+	param(&q, "TargetSelection", "ALL");
+	param(&q, "Tag.1.Key", "job");
+	param_int(&q, "Tag.1.Value", j - w->jobs);
+	if (src)
+		param(&q, "SrcVersion.1", src);
+	e = call(&q);
+	ensure(e != OK || id_parse(ID_JOB, q.target, &j->id, NULL));
+	model_created(w, j, e);
+	request_free(&q);
+}
+
+/* The maker comes late, and the model looks after every step whom and what it has chosen. */
+void prop_versions(void)
+{
+	static const char *const versions[] = { "1.0.0", "1.1.0", "1.2.0", "app-1.0.0-20180101.1000" };
+	struct world *w = quiet_world("--filter versions", 5, 80);
+	struct rng r = rng_of(99, 8);
+
+	while (w->n_jobs < w->cap_jobs) {
+		sim_clock_set(sim_now_us() + rng_between(&r, 0, 3) * US_PER_MS);
+		switch (rng_between(&r, 0, 9)) {
+		case 0:
+			job_for_version(w, rng_chance(&r, 300) ? NULL : versions[rng_between(&r, 0, 2)]);
+			break;
+		case 1:
+			otad_maker_round(w, rng_between(&r, 1, 4));
+			break;
+		case 2:
+		case 3:
+			broker_tend(w);
+			otad_turn(w);
+			break;
+		default:
+			report_version(w, &w->devices[rng_between(&r, 0, 4)], versions[rng_between(&r, 0, 3)]);
+		}
+	}
+	printf("# %zu jobs, %lld reports, %lld tasks\n", w->n_jobs, (long long)w->tally.reports,
+	       (long long)ask_database(w, "select count(*) from task"));
 	world_free(w);
 }
 
@@ -502,7 +565,7 @@ static void check_overlapping(struct world *w)
 
 void prop_overlapping(void)
 {
-	struct world *w = quiet_world(60, 1);
+	struct world *w = quiet_world("--filter overlapping", 60, 1);
 	struct maker_options mo = { .config = &w->config, .chunk_rows = 7, .may_run = always, .made = nothing };
 	struct client clients[CLIENTS];
 	struct maker *makers[2];

@@ -11,6 +11,8 @@
 void prop_any_order(int n);
 /* GRAY cohorts are exact, repeatable, and the larger contain the smaller. */
 void prop_gray(void);
+/* A job takes the devices that had one of its versions when it was created, whatever they have said since. */
+void prop_versions(void);
 /* Jobs over the same devices, made, canceled, confirmed and run again from several connections at once: a device never
  * has two unfinished tasks, and nobody sees a deadlock. */
 void prop_overlapping(void);

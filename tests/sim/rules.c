@@ -17,6 +17,11 @@ bool unfinished(const struct model_task *t)
 	       t->state == TASK_IN_PROGRESS;
 }
 
+int64_t model_doubts(const struct world *w)
+{
+	return w->tally.faults[FAULT_CUT][PLACE_NONE] + w->tally.crashes;
+}
+
 const struct sim_job *job_of(const struct world *w, const struct model_task *t)
 {
 	return &w->jobs[t->job];
@@ -139,7 +144,7 @@ void rule_push(struct world *w, struct model_task *t, utc_ms at, int64_t conn, b
 	t->pushed_at = at;
 	t->pushed_conn = conn;
 	t->retry_at = 0;
-	t->doubts = w->cuts + w->crashes;
+	t->doubts = model_doubts(w);
 	t->claims += !pull;
 	if (from == TASK_QUEUED)
 		t->state = TASK_NOTIFIED;

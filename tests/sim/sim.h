@@ -35,16 +35,19 @@ int64_t rng_skewed(struct rng *r, int64_t max);
 int64_t sim_now_us(void);
 /* Never backwards: an earlier time is ignored. */
 void sim_clock_set(int64_t boot_us);
+/* A file of 20 digits that is this clock for others, in microseconds since 1970. */
+void sim_clock_show(const char *path);
 
 /* ---- the private cluster; the parent process owns it ---- */
 
+struct tally;
 void cluster_start(void);
 void cluster_stop(void);
-/* In the parent: serves what a child asks for until it ends; returns its wait status, and the trace that it told. */
-int cluster_serve(int fd, int child, uint64_t *ret_trace);
+/* In the parent: serves what a child asks for until it ends; returns its wait status, and what it told of itself. */
+int cluster_serve(int fd, int child, struct tally *ret);
 /* In a child: the channel to the parent. */
 void cluster_client(int fd);
-void cluster_report(uint64_t trace);
+void cluster_report(const struct tally *t);
 /* In a child. Kills the server as a crash would, and starts it again; returns when it answers. */
 void cluster_crash(void);
 void cluster_recover(void);
@@ -52,7 +55,8 @@ void cluster_recover(void);
 #define SIM_OTAD "otad"
 #define SIM_ADMIN "postgres"
 const char *cluster_conninfo(struct arena *a, const char *role, const char *database);
-/* An empty database with the schema, the default account and one product; how otad connects to it. */
+/* An empty database with the schema, the default account and one product, and this process' clock; how otad connects to
+ * it. */
 const char *cluster_database(struct arena *a, const char *name);
 void cluster_drop(const char *name);
 /* Connections made from now on wait for locks, as elsewhere. */
@@ -140,11 +144,13 @@ struct otad {
 	bool up;
 	bool dead; /* crashed within a step: from here on nothing it does reaches anybody */
 	int64_t next_turn_us, maker_due_us;
+	int walk_rows;	      /* of a job, in one turn */
+	utc_ms turned_ms[64]; /* when the last turns began, by their number */
 	bool maker_busy; /* stopped in the middle of its work */
 	int64_t maker_budget;
 };
 
-/* A fault that waits for its moment within a step. */
+/* Faults within a step wait for their moment, which is a call of the database or the broker. */
 enum fault_kind {
 	FAULT_NONE,
 	FAULT_CRASH_BEFORE, /* the process is killed before this call of the database or broker reaches it */
@@ -152,8 +158,19 @@ enum fault_kind {
 	FAULT_LOST_BEFORE,  /* the connection breaks before the statement */
 	FAULT_LOST_AFTER,   /* it is carried out, and the answer lost */
 	FAULT_SLOW,	    /* the call takes seconds; meanwhile the world goes on */
+	FAULT_STEP_KINDS,
+	/* Those of the world come between steps, or while one of them is slow. */
+	FAULT_KILL = FAULT_STEP_KINDS,
+	FAULT_CUT,
+	FAULT_BROKER_FREEZE,
+	FAULT_BROKER_RESTART,
+	FAULT_DATABASE_CRASH,
+	FAULT_PRESENCE_LOST,
+	FAULT_DUPLICATE,
 	FAULT_KINDS
 };
+/* Where a fault within a step strikes. */
+enum fault_place { PLACE_NONE, PLACE_BEGIN, PLACE_STATEMENT, PLACE_COMMIT, PLACE_PUBLISH, PLACE_WAIT, PLACE_COUNT };
 struct fault {
 	enum fault_kind kind;
 	enum actor actor;
@@ -227,6 +244,13 @@ struct intent {
 
 /* ---- the world ---- */
 
+/* What a world has seen; the parent adds it up. */
+struct tally {
+	uint64_t trace;
+	int64_t steps, turns, jobs, pushes, reports, calls, crashes, seconds;
+	int64_t faults[FAULT_KINDS][PLACE_COUNT]; /* those of the world: PLACE_NONE */
+};
+
 /* How rough a seed is; in permille where nothing else is said. */
 struct profile {
 	int devices, packages;
@@ -250,7 +274,7 @@ struct world {
 	struct rng rng_plan, rng_ops, rng_net, rng_fault;
 	struct agenda agenda;
 	bool print_trace;
-	uint64_t trace;
+	const char *replay; /* the arguments that run it again */
 	const char *dir, *database;
 	struct config config;
 	struct seal_key master;
@@ -280,8 +304,7 @@ struct world {
 	struct intent intent;
 	const char *group_id; /* a static group */
 	const struct device *deleting;
-
-	int64_t steps, faults[FAULT_KINDS], crashes, cuts, restarts, database_crashes, turns, pushes, reports, calls;
+	struct tally tally;
 };
 
 /* world.c */
@@ -292,7 +315,11 @@ void trace(struct world *w, const char *fmt, ...) PRINTF(2, 3);
 /* The simulation found something: says what, the seed and how to replay it, and ends the process. */
 #define broken(w, ...) broken_by((w), __func__, __VA_ARGS__)
 NORETURN void broken_by(struct world *w, const char *check, const char *fmt, ...) PRINTF(3, 4);
-struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace);
+extern const char *sim_program; /* as it was called */
+/* replay: NULL for that of a seed. */
+struct world *world_new(uint64_t seed, const struct profile *p, const char *replay, bool print_trace);
+/* Tells the parent. */
+void world_tell(struct world *w);
 void world_free(struct world *w);
 /* Until this time, or until done() says so (may be NULL). */
 void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w));
@@ -325,6 +352,11 @@ void faults_plan(struct world *w, enum actor actor);
 bool faults_at_broker(struct world *w);
 /* It waits for room in the window: it may be slow here, but not between looking at the time and sending. */
 void faults_waiting(struct world *w);
+/* Puts down that one has happened. */
+void faults_count(struct world *w, enum fault_kind kind, enum fault_place place);
+/* "crash before", "cut", ...; " commit", "" for those of the world. */
+const char *fault_name(enum fault_kind kind);
+const char *fault_place_name(enum fault_place place);
 void faults_world(struct world *w); /* whose calls the hooks see */
 struct world *faults_the_world(void);
 /* Cuts, freezes, crashes and restarts from now on, until it is calm. */

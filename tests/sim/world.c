@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *sim_program;
+
 #define LEAP_US (600 * US_PER_SECOND)
 
 /* ---- trace ---- */
@@ -28,7 +30,7 @@ void trace(struct world *w, const char *fmt, ...)
 	(void)vsnprintf(line + n, sizeof line - (size_t)n, fmt, ap);
 	va_end(ap);
 	for (const char *s = line; *s; s++)
-		w->trace = (w->trace ^ (unsigned char)*s) * 1099511628211u; /* FNV-1a */
+		w->tally.trace = (w->tally.trace ^ (unsigned char)*s) * 1099511628211u; /* FNV-1a */
 	if (w->print_trace)
 		(void)printf("%s\n", line);
 }
@@ -37,14 +39,22 @@ void broken_by(struct world *w, const char *check, const char *fmt, ...)
 {
 	va_list ap;
 
-	(void)printf("# broken after %lld steps, at %lld s, by %s: ", (long long)w->steps,
+	(void)printf("# broken after %lld steps, at %lld s, by %s: ", (long long)w->tally.steps,
 		     (long long)(sim_now_us() / US_PER_SECOND), check);
 	va_start(ap, fmt);
 	(void)vprintf(fmt, ap);
 	va_end(ap);
-	(void)printf("\n# replay: sim --seed %llu --trace\n", (unsigned long long)w->seed);
+	(void)printf("\n# replay: %s %s\n", sim_program, w->replay);
 	(void)fflush(stdout);
+	world_tell(w);
 	_exit(1);
+}
+
+void world_tell(struct world *w)
+{
+	w->tally.jobs = (int64_t)w->n_jobs;
+	w->tally.seconds = sim_now_us() / US_PER_SECOND;
+	cluster_report(&w->tally);
 }
 
 /* ---- agenda ---- */
@@ -160,7 +170,7 @@ void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w))
 			sim_clock_set(until_us);
 			break;
 		}
-		w->steps++;
+		w->tally.steps++;
 		if (next <= turn) {
 			sim_clock_set(next);
 			agenda_do(w);
@@ -235,7 +245,7 @@ static enum err find_owner(struct world *w, struct arena *a, struct error *e)
 	return OK;
 }
 
-struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace)
+struct world *world_new(uint64_t seed, const struct profile *p, const char *replay, bool print_trace)
 {
 	struct world *w = calloc(1, sizeof *w);
 	struct error e;
@@ -246,7 +256,8 @@ struct world *world_new(uint64_t seed, const struct profile *p, bool print_trace
 	w->seed = seed;
 	w->p = *p;
 	w->print_trace = print_trace;
-	w->trace = 14695981039346656037u;
+	w->replay = replay ? replay : arena_printf(&w->arena, "--seed %llu --trace", (unsigned long long)seed);
+	w->tally.trace = 14695981039346656037u;
 	w->rng_plan = rng_of(seed, 1);
 	w->rng_ops = rng_of(seed, 2);
 	w->rng_net = rng_of(seed, 3);
