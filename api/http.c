@@ -245,11 +245,15 @@ static void on_request(struct evhttp_request *ev, void *arg)
 
 void http_reply(struct http *h, struct request *rq)
 {
+	bool first;
+
 	ensure(pthread_mutex_lock(&h->lock) == 0);
+	first = !h->done;
 	rq->next = h->done;
 	h->done = rq;
 	ensure(pthread_mutex_unlock(&h->lock) == 0);
-	event_active(h->wake, 0, 0);
+	if (first) /* else the loop has been told, and has not come yet */
+		event_active(h->wake, 0, 0);
 }
 
 static struct request *take_done(struct http *h)
@@ -356,6 +360,18 @@ static enum err door_open(struct http *h, struct door *d, const struct config *c
 	return OK;
 }
 
+/* evhttp asks for reading and writing several times a request: the kernel hears of it once a round. */
+static struct event_base *base_new(void)
+{
+	struct event_config *c = event_config_new();
+	struct event_base *base;
+
+	ensure(c != NULL && event_config_set_flag(c, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0);
+	base = event_base_new_with_config(c);
+	event_config_free(c);
+	return base;
+}
+
 enum err http_start(const struct config *c, struct tls *tls, const struct http_hooks *hooks, struct error *e,
 		    struct http **ret)
 {
@@ -364,7 +380,7 @@ enum err http_start(const struct config *c, struct tls *tls, const struct http_h
 
 	ensure(h != NULL && evthread_use_pthreads() == 0);
 	h->hooks = *hooks;
-	h->base = event_base_new();
+	h->base = base_new();
 	ensure(h->base != NULL && pthread_mutex_init(&h->lock, NULL) == 0);
 	h->wake = event_new(h->base, -1, EV_PERSIST, on_done, h);
 	h->stop_tick = event_new(h->base, -1, 0, on_stop_tick, h);

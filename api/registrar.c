@@ -32,7 +32,7 @@ static enum err make_chunk(struct registrar *r, bool *ret_found)
 	enum err e;
 
 	*ret_found = false;
-	TRY(db_begin(r->db, DB_READ_WRITE));
+	TRY(db_begin(r->db));
 	e = store_apply_claim(r->db, CHUNK, &ap);
 	if (e == OK)
 		e = store_apply_make(r->db, r->env->master, &ap, CHUNK, clock_now());

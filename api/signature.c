@@ -12,19 +12,28 @@
 #define CANONICAL_MAX ((size_t)256 * 1024 * 1024) /* a form of 8 MiB, each byte encoded twice */
 #define SHOWN_MAX ((size_t)64 * 1024)		  /* of the string to sign, in the refusal */
 
+static bool is_unreserved(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '.' || c == '~';
+}
+
 /* UTF-8 bytes, RFC 3986: all but A-Z a-z 0-9 - _ . ~ becomes %XY. */
 static void percent_encode(struct buf *to, const char *s)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		char escaped[3] = { '%', hex[c >> 4], hex[c & 15] };
+	for (;;) {
+		const char *start = s;
+		unsigned char c;
 
-		if (c < 0x80 && (isalnum(c) || strchr("-_.~", c)))
-			buf_addc(to, *s);
-		else
-			buf_add(to, escaped, sizeof escaped);
+		while (is_unreserved((unsigned char)*s))
+			s++;
+		buf_add(to, start, (size_t)(s - start));
+		if (*s == '\0')
+			return;
+		c = (unsigned char)*s++;
+		buf_add(to, (const char[]){ '%', hex[c >> 4], hex[c & 15] }, 3);
 	}
 }
 

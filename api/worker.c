@@ -106,7 +106,7 @@ static enum err run_write(struct call *c, const struct caller *who, const void *
 	struct error refusal;
 	enum err e;
 
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	TRY(store_nonce_use(c->db, who->key.id, who->credentials.nonce, c->now));
 	TRY(db_savepoint(c->db));
 	e = run_action(c, who, in, out);
@@ -123,13 +123,7 @@ static enum err run_write(struct call *c, const struct caller *who, const void *
 	return e;
 }
 
-static enum err run_read(struct call *c, const struct caller *who, const void *in, void *out)
-{
-	TRY(db_begin(c->db, DB_READ_ONLY));
-	TRY(run_action(c, who, in, out));
-	return db_commit(c->db);
-}
-
+/* A call that reads needs no transaction: in one, too, each of its statements would see the database as it is then. */
 static enum err run_transaction(struct call *c, const struct caller *who, const void *in, void **ret_out)
 {
 	int runs = 0;
@@ -142,7 +136,7 @@ static enum err run_transaction(struct call *c, const struct caller *who, const 
 		c->refusal = NULL;
 		c->after_commit = NULL;
 		db_begin_anew(c->db);
-		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_read(c, who, in, out);
+		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_action(c, who, in, out);
 		if (e != OK)
 			db_rollback(c->db);
 		*ret_out = out;
@@ -253,7 +247,7 @@ static void request_serve(struct worker *w, struct request *rq)
 		device_register(w->all->env, w->all->auth.quota, w->db, &w->arena, rq);
 	else
 		call_serve(w, rq);
-	metric_set(M_ARENA_PEAK, i64_max(metric_get(M_ARENA_PEAK), (int64_t)w->arena.peak_bytes));
+	metric_raise(M_ARENA_PEAK, (int64_t)w->arena.peak_bytes);
 	arena_reset(&w->arena);
 	w->all->reply(w->all->reply_ctx, rq);
 }
@@ -289,6 +283,7 @@ struct workers *workers_start(const struct config *config, const struct api_env 
 		struct worker *w = &all->one[i];
 		struct db_options o = { .conninfo = config->database,
 					.name = "otad api",
+					.read_only = true,
 					.check_statements = i == 0 };
 
 		w->all = all;

@@ -247,7 +247,7 @@ static enum err transact(struct work *w)
 	struct engine *g = w->g;
 
 	w->start_boot_ms = clock_boot_ms();
-	TRY(db_begin(g->db, DB_READ_WRITE));
+	TRY(db_begin(g->db));
 	if (!w->left_over)
 		TRY(lease_check(g));
 	TRY(work_load(w));

@@ -383,7 +383,7 @@ enum err publish_recover(struct engine *g)
 		TRY(count_batch(g, &b[i], now));
 	if (g->recovered.n == 0)
 		return OK;
-	TRY(db_begin(g->db, DB_READ_WRITE));
+	TRY(db_begin(g->db));
 	e = store_tick_forget_pushes(g->db, g->recovered.items, g->recovered.n);
 	if (e == OK)
 		return db_commit(g->db);

@@ -135,6 +135,6 @@ static enum err delivered_in_txn(struct db *db, int shard, const int64_t *change
 enum err store_credential_delivered(struct db *db, int shard, const int64_t *change_ids, size_t n,
 				    int64_t position)
 {
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	return txn_end(db, delivered_in_txn(db, shard, change_ids, n, position));
 }

@@ -350,11 +350,18 @@ static enum err connect_now(struct db *db)
 
 enum err db_connect(struct db *db)
 {
+	enum err e;
+
 	if (db->conn && PQstatus(db->conn) == CONNECTION_OK)
 		return OK;
 	drop(db);
-	TRY(connect_now(db));
-	return OK;
+	e = connect_now(db);
+	/* Not as an option of the connection: target_session_attrs would refuse it. */
+	if (e == OK && db->opt.read_only)
+		e = simple(db, "read only", "set default_transaction_read_only = on");
+	if (e != OK)
+		drop(db);
+	return e;
 }
 
 /* The server's own limit follows the deadline, outside transactions: inside, a rollback would undo the setting. */
@@ -414,11 +421,11 @@ void db_begin_anew(struct db *db)
 	db_begin_work(db, db->arena, db->error);
 }
 
-enum err db_begin(struct db *db, enum db_mode mode)
+enum err db_begin(struct db *db)
 {
 	TRY(ready(db));
 	ensure(!db->in_txn);
-	TRY(simple(db, "begin", mode == DB_READ_ONLY ? "begin read only" : "begin"));
+	TRY(simple(db, "begin", db->opt.read_only ? "begin read write" : "begin"));
 	db->in_txn = true;
 	return OK;
 }

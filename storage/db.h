@@ -26,6 +26,7 @@ struct db_options {
 		DB_PLANS_PINNED, /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
 		DB_PLANS_EACH,	 /* for the values of each call: one may concern ten rows, the next a million */
 	} plans;
+	bool read_only;        /* outside a transaction, statements may only read */
 	bool check_statements; /* compare every statement with its declaration; once per process is enough */
 };
 
@@ -47,8 +48,7 @@ void db_set_deadline(struct db *db, int statement_ms);
 /* None of them goes on after this time of the boot clock either, in this unit and those that follow. */
 void db_set_until(struct db *db, int64_t boot_ms);
 
-enum db_mode { DB_READ_ONLY, DB_READ_WRITE };
-enum err db_begin(struct db *db, enum db_mode mode) MUST_USE;
+enum err db_begin(struct db *db) MUST_USE;
 /* ERR_COMMIT_UNKNOWN when the answer was lost: the transaction may or may not have happened. */
 enum err db_commit(struct db *db) MUST_USE;
 void db_rollback(struct db *db);

@@ -83,7 +83,7 @@ static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 
 enum err store_making_choose(struct db *db, struct making *m, utc_ms now)
 {
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	return txn_end(db, choose_in_txn(db, m, now));
 }
 
@@ -444,7 +444,7 @@ enum err store_making_chunk(struct db *db, struct making *m, int32_t rows, utc_m
 	struct chunk c = { .db = db, .m = m, .from = m->made_seq, .now = now };
 
 	c.to = (int32_t)i64_min((int64_t)m->made_seq + rows, m->chosen);
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	TRY(txn_end(db, chunk_in_txn(&c)));
 	m->made_seq = c.to;
 	if (c.to >= m->chosen)
@@ -487,7 +487,7 @@ enum err store_order_write(struct db *db, int32_t rows)
 	struct rows *r;
 	enum err e;
 
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	e = db_one(db, S_order_next, NULL, &r);
 	if (e == OK)
 		e = order_in_txn(db, row_int(r, 0, C_order_next_job_id), (int32_t)row_int(r, 0, C_order_next_no), rows);

@@ -142,7 +142,7 @@ enum register_result store_registration(struct db *db, const struct seal_key *ma
 
 	do {
 		db_begin_anew(db);
-		e = db_begin(db, DB_READ_WRITE);
+		e = db_begin(db);
 		if (e == OK)
 			e = txn_end(db, register_in_txn(db, master, r, now, &result, ret_secret, ret_change_id));
 	} while (txn_again(e, ++runs));

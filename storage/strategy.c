@@ -306,7 +306,7 @@ enum err store_strategy_join(struct db *db, int64_t product_id, int32_t rows, ut
 {
 	struct join n = { .db = db };
 
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	TRY(txn_end(db, join_in_txn(&n, product_id, rows, now, ret_progress)));
 	*ret_made = (int64_t)n.n_devices;
 	return OK;

@@ -3,7 +3,7 @@
  *
  *   do {
  *           db_begin_anew(db);
- *           e = db_begin(db, DB_READ_WRITE);
+ *           e = db_begin(db);
  *           if (e == OK)
  *                   e = txn_end(db, work(db));
  *   } while (txn_again(e, ++runs)); */

@@ -60,7 +60,7 @@ static enum err product_add(struct ctl *c, const char *name, const char *secret,
 
 	TRY(ctl_master(c, &master));
 	TRY(store_instance_find(c->db, account, ctl_option(c, "instance"), &p.instance_id));
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	err = store_product_add(c->db, &master, &p, 0, secret, &secret);
 	explicit_bzero(&master, sizeof master);
 	if (err == ERR_DB_CONFLICT)
@@ -110,7 +110,7 @@ static enum err product_register(struct ctl *c)
 	TRY(ctl_account(c, &account));
 	TRY(store_product_find(c->db, account, c->args[0], &p));
 	ctl_next(c);
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	TRY(store_registration_mode(c->db, p.id, mode, &change_id));
 	if (change_id)
 		TRY(ctl_audit(c, account,

@@ -219,7 +219,7 @@ static enum err chunk_store(struct import *im)
 	do {
 		db_begin_anew(c->db);
 		db_set_deadline(c->db, CHUNK_MS);
-		err = db_begin(c->db, DB_READ_WRITE);
+		err = db_begin(c->db);
 		if (err == OK)
 			err = txn_end(c->db, store_devices_add(c->db, &im->master, im->product.id,
 							       im->product.product_key, im->rows, im->n_rows, 0,

@@ -188,7 +188,7 @@ static enum err job_change(struct ctl *c, int64_t id, const char *action, job_ch
 
 	do {
 		ctl_next(c);
-		err = db_begin(c->db, DB_READ_WRITE);
+		err = db_begin(c->db);
 		if (err == OK)
 			err = txn_end(c->db, change_in_txn(c, id, action, change, ret_changed));
 	} while (txn_again(err, ++runs));

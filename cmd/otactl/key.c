@@ -39,7 +39,7 @@ static enum err key_create(struct ctl *c)
 	crypto_random_text(random, KEY_ID_RANDOM);
 	crypto_random_text(secret, KEY_SECRET_LEN);
 	key_id = arena_printf(c->arena, "OTAK%s", random);
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	TRY(store_access_key_add(c->db, &master, account, key_id, secret, name, role, c->now));
 	TRY(ctl_audit(c, account, "key create", key_id));
 	TRY(db_commit(c->db));
@@ -78,7 +78,7 @@ static enum err key_set(struct ctl *c, bool disabled)
 	enum err err;
 
 	TRY(ctl_account(c, &account));
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	err = store_access_key_disable(c->db, account, c->args[0], disabled);
 	if (err == ERR_NOT_FOUND)
 		return fail(c->error, err, "the account has no key \"%s\"", c->args[0]);

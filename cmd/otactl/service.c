@@ -56,7 +56,7 @@ static enum err service_create(struct ctl *c)
 	crypto_random_text(password, PASSWORD_LEN);
 	digest_once(DIGEST_SHA256, password, PASSWORD_LEN, digest);
 	hex_encode(digest, DIGEST_MAX, hex);
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	err = store_service_add(c->db, account, name, hex, c->now);
 	if (err == ERR_DB_CONFLICT)
 		return fail(c->error, err, "there is a service account \"%s\" already", name);
@@ -96,7 +96,7 @@ static enum err service_set(struct ctl *c, bool disabled)
 	enum err err;
 
 	TRY(ctl_account(c, &account));
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	err = store_service_disable(c->db, account, name, disabled);
 	if (err == ERR_NOT_FOUND)
 		return fail(c->error, err, "the account has no service account \"%s\"", name);

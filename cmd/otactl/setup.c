@@ -65,7 +65,7 @@ static enum err account_create(struct ctl *c)
 	TRY(name_check(c, c->args[0]));
 	if (store_account_find(c->db, c->args[0], &id) == OK)
 		return fail(c->error, ERR_DB_CONFLICT, "the account \"%s\" exists already", c->args[0]);
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	TRY(store_account_ensure(c->db, c->args[0], c->now, &id));
 	TRY(ctl_audit(c, id, "account create", c->args[0]));
 	TRY(db_commit(c->db));
@@ -108,7 +108,7 @@ static enum err instance_create(struct ctl *c)
 	}
 	TRY(name_check(c, id));
 	TRY(ctl_account(c, &account));
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	err = store_report_instance_add(c->db, account, id, c->now);
 	if (err == ERR_DB_CONFLICT)
 		return fail(c->error, err, "the instance \"%s\" exists already", id);

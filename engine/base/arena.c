@@ -79,7 +79,8 @@ static struct arena_block *block_new(struct arena *a, size_t bytes)
 	return b;
 }
 
-void *arena_alloc(struct arena *a, size_t bytes)
+/* Not cleared. */
+static void *take(struct arena *a, size_t bytes)
 {
 	struct arena_block *b = a->blocks;
 	void *p;
@@ -95,7 +96,12 @@ void *arena_alloc(struct arena *a, size_t bytes)
 	a->used_bytes += bytes;
 	if (a->used_bytes > a->peak_bytes)
 		a->peak_bytes = a->used_bytes;
-	return memset(p, 0, bytes);
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+	return memset(take(a, bytes), 0, bytes);
 }
 
 void *arena_array(struct arena *a, size_t count, size_t size)
@@ -106,10 +112,11 @@ void *arena_array(struct arena *a, size_t count, size_t size)
 
 char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
-	char *p = arena_alloc(a, len + 1);
+	char *p = take(a, len + 1);
 
 	if (len)
 		memcpy(p, s, len);
+	p[len] = '\0';
 	return p;
 }
 
@@ -120,16 +127,20 @@ char *arena_strdup(struct arena *a, const char *s)
 
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	struct arena_block *b = a->blocks;
+	size_t room = b ? b->size - b->used : 0;
 	va_list again;
 	int n;
 	char *p;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room > 0 ? (char *)b->data + b->used : NULL, room, fmt, again);
 	va_end(again);
 	ensure(n >= 0);
-	p = arena_alloc(a, (size_t)n + 1);
-	ensure(vsnprintf(p, (size_t)n + 1, fmt, ap) == n);
+	p = take(a, (size_t)n + 1);
+	/* What fitted stands where it belongs: room is a multiple of ALIGN, so it was taken from there. */
+	if ((size_t)n >= room)
+		ensure(vsnprintf(p, (size_t)n + 1, fmt, ap) == n);
 	return p;
 }
 

@@ -40,7 +40,7 @@ void buf_clear(struct buf *b)
 /* Makes room for n more bytes and the NUL; false (and sticky) when that is over the maximum. */
 static bool buf_room(struct buf *b, size_t n)
 {
-	size_t cap = b->cap ? b->cap : 64;
+	size_t cap = b->cap ? b->cap : 256;
 
 	if (b->overflow || n > b->max - b->len) {
 		b->overflow = true;
@@ -78,18 +78,24 @@ void buf_addc(struct buf *b, char c)
 
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
+	size_t left = b->cap - b->len; /* with the NUL */
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(left > 0 ? b->data + b->len : NULL, left, fmt, ap);
 	va_end(ap);
 	ensure(n >= 0);
-	if (!buf_room(b, (size_t)n))
+	if (!buf_room(b, (size_t)n)) {
+		if (left > 0)
+			b->data[b->len] = '\0';
 		return;
-	va_start(ap, fmt);
-	ensure(vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap) == n);
-	va_end(ap);
+	}
+	if ((size_t)n >= left) {
+		va_start(ap, fmt);
+		ensure(vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap) == n);
+		va_end(ap);
+	}
 	b->len += (size_t)n;
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,17 +13,23 @@
 #define TAG_LEN 16
 #define SEAL_VERSION 1
 
+/* Of OpenSSL's providers, by enum digest: looking one up costs more than digesting a short text. */
+static EVP_MD *fetched[3];
+
+static void fetch(void)
+{
+	static const char *const names[] = { "MD5", "SHA1", "SHA256" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		ensure((fetched[i] = EVP_MD_fetch(NULL, names[i], NULL)) != NULL);
+}
+
 static const EVP_MD *md(enum digest d)
 {
-	switch (d) {
-	case DIGEST_MD5:
-		return EVP_md5();
-	case DIGEST_SHA1:
-		return EVP_sha1();
-	case DIGEST_SHA256:
-		break;
-	}
-	return EVP_sha256();
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	ensure(pthread_once(&once, fetch) == 0);
+	return fetched[d];
 }
 
 size_t digest_len(enum digest d)

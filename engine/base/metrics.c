@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LABELS_MAX 96
+#define LABELS_MAX ((size_t)512)
 
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 
@@ -34,10 +34,14 @@ static struct cell cells[METRIC_COUNT][LABELS_MAX + 1];
  * so the few copies live as long as the process. */
 static struct cell *cell_of(enum metric m, const char *label)
 {
+	uint32_t h = 2166136261U;
+
 	if (!label)
 		return &cells[m][0];
-	for (size_t i = 1; i <= LABELS_MAX; i++) {
-		struct cell *c = &cells[m][i];
+	for (const char *p = label; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619U;
+	for (size_t i = 0; i < LABELS_MAX; i++) {
+		struct cell *c = &cells[m][1 + (h + i) % LABELS_MAX];
 		char *have = atomic_load(&c->label);
 
 		if (!have) {
@@ -67,6 +71,14 @@ void metric_add(enum metric m, int64_t n)
 void metric_set(enum metric m, int64_t value)
 {
 	atomic_store(&cell_of(m, NULL)->value, value);
+}
+
+void metric_raise(enum metric m, int64_t value)
+{
+	int64_t have = atomic_load(&cells[m][0].value);
+
+	while (value > have && !atomic_compare_exchange_weak(&cells[m][0].value, &have, value))
+		;
 }
 
 void metric_observe_us(enum metric m, const char *label, int64_t us)

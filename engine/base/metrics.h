@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counters, gauges and duration histograms, one row each in metrics.def; printed in the Prometheus text
- * format. Any thread, lock-free on the hot path. A metric may have one label with up to 96 values. */
+ * format. Any thread, lock-free on the hot path. A metric may have one label with up to 512 values. */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
 
@@ -16,7 +16,9 @@ enum metric {
 /* For metrics without a label. */
 void metric_add(enum metric m, int64_t n);
 void metric_set(enum metric m, int64_t value);
-/* For metrics with a label; more than 96 values are counted under "other". */
+/* The largest value so far. */
+void metric_raise(enum metric m, int64_t value);
+/* For metrics with a label; more than 512 values are counted under "other". */
 void metric_add_label(enum metric m, const char *label, int64_t n);
 /* Histogram of durations; label NULL when the metric has none. */
 void metric_observe_us(enum metric m, const char *label, int64_t us);

@@ -47,9 +47,10 @@ bool queue_push(struct queue *q, void *item)
 	if (room) {
 		q->items[(q->head + q->count) % q->capacity] = item;
 		q->count++;
-		(void)pthread_cond_signal(&q->ready);
 	}
 	(void)pthread_mutex_unlock(&q->lock);
+	if (room) /* without the lock, so that who wakes up does not find it taken */
+		(void)pthread_cond_signal(&q->ready);
 	return room;
 }
 

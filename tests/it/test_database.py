@@ -70,6 +70,28 @@ def test_default_partitions_stay_whatever_the_time(stack):
     assert len(left) == 2 + 4 + 2 and rest == 0  # and the hours and months of that time
 
 
+# ---- what reads does not write ----
+
+def test_call_that_reads_cannot_write(stack, api, fleet):
+    """Not even what a function in the database would do behind its statement's back."""
+    f = fleet(1, online=False)
+    asked = {"ProductKey": f.pk, "DeviceName": f.rows[0]["DeviceName"]}
+    was = stack.sql_one("select pg_get_functiondef('device_status'::regproc)")
+    stack.sql("""create or replace function device_status(disabled boolean, active_ms bigint, online boolean) returns text
+        language plpgsql as $$ begin
+            insert into audit (at_ms, account_id, key_id, action, request_id, target, result)
+            values (0, 0, '', 'behind its back', '', '', '');
+            return 'ONLINE';
+        end $$""")
+    try:
+        answer = api.call("QueryDeviceDetail", **asked)
+        assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    finally:
+        stack.sql(was)
+    assert stack.sql_one("select count(*) from audit where action = 'behind its back'") == 0
+    api.must("QueryDeviceDetail", **asked)
+
+
 # ---- deadlines ----
 
 def waiting(stack):

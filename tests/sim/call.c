@@ -63,7 +63,7 @@ static enum err run_handler(struct request *q, struct call *c)
 	if (c->action->in)
 		TRY(fields_decode(c->action->in, q->p, q->n, in, &q->error));
 	out = arena_alloc(&q->arena, c->action->out_size + 1);
-	TRY(db_begin(c->db, DB_READ_WRITE));
+	TRY(db_begin(c->db));
 	e = c->action->run(c, in, out);
 	if (e != OK) {
 		db_rollback(c->db);

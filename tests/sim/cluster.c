@@ -80,7 +80,8 @@ static pid_t launch(const char *name, char *const argv[])
 		_exit(126);
 	for (int fd = 3; fd < 256; fd++)
 		(void)close(fd);
-	(void)chdir(dir);
+	if (chdir(dir) != 0)
+		_exit(126);
 	execv(pg_program(name, path, sizeof path), argv);
 	_exit(127);
 }
@@ -208,7 +209,7 @@ static enum err fill(struct db *db)
 			     .created_ms = SIM_EPOCH_MS };
 	const char *secret;
 
-	TRY(db_begin(db, DB_READ_WRITE));
+	TRY(db_begin(db));
 	TRY(store_account_ensure(db, DEFAULT_ACCOUNT, SIM_EPOCH_MS, &p.account_id));
 	TRY(store_instance_find(db, p.account_id, NULL, &p.instance_id));
 	TRY(store_product_add(db, &master, &p, 0, NULL, &secret));

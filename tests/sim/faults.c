@@ -9,10 +9,10 @@
 #include "engine/base/metrics.h"
 
 /* What the linker makes of --wrap. */
-enum err __real_db_begin(struct db *db, enum db_mode mode);
+enum err __real_db_begin(struct db *db);
 enum err __real_db_commit(struct db *db);
 enum err __real_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
-enum err __wrap_db_begin(struct db *db, enum db_mode mode);
+enum err __wrap_db_begin(struct db *db);
 enum err __wrap_db_commit(struct db *db);
 enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret);
 
@@ -170,7 +170,6 @@ struct db_call {
 	struct db *db;
 	enum err (*make)(const struct db_call *c);
 	enum fault_place place;
-	enum db_mode mode;
 	enum stmt stmt;
 	const struct args *args;
 	struct rows **ret;
@@ -196,7 +195,7 @@ static enum err pass(const struct db_call *c)
 
 static enum err make_begin(const struct db_call *c)
 {
-	return __real_db_begin(c->db, c->mode);
+	return __real_db_begin(c->db);
 }
 
 static enum err make_commit(const struct db_call *c)
@@ -211,9 +210,9 @@ static enum err make_run(const struct db_call *c)
 	return __real_db_run(c->db, c->stmt, c->args, c->ret);
 }
 
-enum err __wrap_db_begin(struct db *db, enum db_mode mode)
+enum err __wrap_db_begin(struct db *db)
 {
-	return pass(&(struct db_call){ .db = db, .make = make_begin, .place = PLACE_BEGIN, .mode = mode });
+	return pass(&(struct db_call){ .db = db, .make = make_begin, .place = PLACE_BEGIN });
 }
 
 enum err __wrap_db_commit(struct db *db)

@@ -291,7 +291,7 @@ static enum err pause_in_txn(struct world *w, int64_t job_id, bool pause)
 {
 	bool changed;
 
-	TRY(db_begin(w->db_call, DB_READ_WRITE));
+	TRY(db_begin(w->db_call));
 	TRY(store_job_lock(w->db_call, &job_id, 1));
 	TRY(store_job_pause(w->db_call, job_id, pause, clock_now(), &changed));
 	return db_commit(w->db_call);
@@ -698,7 +698,7 @@ void operator_start(struct world *w)
 	w->cap_jobs = (size_t)w->p.jobs;
 	w->jobs = ARENA_ARRAY(&w->arena, w->cap_jobs, struct sim_job);
 	db_begin_work(w->db_call, &a, &e);
-	if (db_begin(w->db_call, DB_READ_WRITE) != OK)
+	if (db_begin(w->db_call) != OK)
 		broken(w, "%s", error_text(&e));
 	for (size_t i = 0; i < ARRAY_LEN(packages) && w->n_packages < (size_t)w->p.packages; i++)
 		if (packages[i].module < w->p.modules)
