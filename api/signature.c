@@ -12,31 +12,6 @@
 #define CANONICAL_MAX ((size_t)256 * 1024 * 1024) /* a form of 8 MiB, each byte encoded twice */
 #define SHOWN_MAX ((size_t)64 * 1024)		  /* of the string to sign, in the refusal */
 
-static bool is_unreserved(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-	       c == '.' || c == '~';
-}
-
-/* UTF-8 bytes, RFC 3986: all but A-Z a-z 0-9 - _ . ~ becomes %XY. */
-static void percent_encode(struct buf *to, const char *s)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (;;) {
-		const char *start = s;
-		unsigned char c;
-
-		while (is_unreserved((unsigned char)*s))
-			s++;
-		buf_add(to, start, (size_t)(s - start));
-		if (*s == '\0')
-			return;
-		c = (unsigned char)*s++;
-		buf_add(to, (const char[]){ '%', hex[c >> 4], hex[c & 15] }, 3);
-	}
-}
-
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 enum scheme signature_scheme(const struct request *rq)
@@ -198,9 +173,9 @@ static void canonical_query(struct arena *a, struct buf *to, const struct param 
 		if (!first)
 			buf_addc(to, '&');
 		first = false;
-		percent_encode(to, sorted[i].name);
+		buf_add_percent(to, sorted[i].name);
 		buf_addc(to, '=');
-		percent_encode(to, sorted[i].value);
+		buf_add_percent(to, sorted[i].value);
 	}
 }
 
@@ -212,7 +187,7 @@ static const char *rpc_string(struct request *rq, const struct params *p)
 	canonical_query(&rq->arena, query, p->v, p->n, "Signature");
 	buf_adds(text, rq->method);
 	buf_adds(text, "&%2F&");
-	percent_encode(text, buf_str(query));
+	buf_add_percent(text, buf_str(query));
 	ensure(!query->overflow && !text->overflow);
 	return buf_str(text);
 }

@@ -99,6 +99,30 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
+static bool is_unreserved(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+	       c == '.' || c == '~';
+}
+
+void buf_add_percent(struct buf *b, const char *s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (;;) {
+		const char *start = s;
+		unsigned char c;
+
+		while (is_unreserved((unsigned char)*s))
+			s++;
+		buf_add(b, start, (size_t)(s - start));
+		if (*s == '\0')
+			return;
+		c = (unsigned char)*s++;
+		buf_add(b, (const char[]){ '%', hex[c >> 4], hex[c & 15] }, 3);
+	}
+}
+
 const char *buf_str(const struct buf *b)
 {
 	return b->data ? b->data : "";

@@ -24,6 +24,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
+/* UTF-8 bytes, RFC 3986: all but A-Z a-z 0-9 - _ . ~ becomes %XY. */
+void buf_add_percent(struct buf *b, const char *s);
 /* The content as a string, "" when empty. Valid until the next change. */
 const char *buf_str(const struct buf *b);
 

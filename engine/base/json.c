@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <yajl/yajl_gen.h>
+#include <yajl/yajl_parse.h>
 #include <yajl/yajl_tree.h>
 
 #define DEPTH_MAX 32
@@ -181,6 +182,31 @@ const struct json *json_parse(struct arena *a, const char *text, size_t len, boo
 	v = yajl_tree_parse(copy, NULL, 0);
 	(void)arena_own(a, v, tree_release);
 	return wrap(v);
+}
+
+size_t json_wrong_line(struct arena *a, const char *text, size_t len, const char **ret_why)
+{
+	yajl_handle h = yajl_alloc(NULL, NULL, NULL);
+	const unsigned char *bytes = (const unsigned char *)text;
+	yajl_status status;
+	size_t line = 0, used;
+	unsigned char *why;
+
+	ensure(h != NULL && yajl_config(h, yajl_allow_comments, 1));
+	status = yajl_parse(h, bytes, len);
+	used = yajl_get_bytes_consumed(h);
+	if (status == yajl_status_ok)
+		status = yajl_complete_parse(h);
+	if (status != yajl_status_ok) {
+		line = 1;
+		for (size_t i = 0; i < used && i < len; i++)
+			line += text[i] == '\n';
+		why = yajl_get_error(h, 0, bytes, len);
+		*ret_why = arena_strndup(a, (const char *)why, strcspn((const char *)why, "\n"));
+		yajl_free_error(h, why);
+	}
+	yajl_free(h);
+	return line;
 }
 
 const struct json *json_get(const struct json *v, const char *key)

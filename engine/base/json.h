@@ -30,6 +30,9 @@ struct json; /* a value; lives in the arena it was parsed into */
 /* NULL when text is not one JSON value. With lenient, commas before a closing bracket are skipped first
  * (a real device SDK sends them, device-protocol.md §5.2), and so are a byte order mark and NULs at the end. Nesting deeper than 32 is refused. */
 const struct json *json_parse(struct arena *a, const char *text, size_t len, bool lenient);
+/* For files that people write: the line, from 1 on, where the text stops being one JSON value, and why; comments as in C
+ * are none of its business. 0: it is one. */
+size_t json_wrong_line(struct arena *a, const char *text, size_t len, const char **ret_why);
 /* All getters take NULL for v (and then find nothing), so that paths chain. */
 const struct json *json_get(const struct json *v, const char *key);
 /* The string, or NULL when v is not a string. */

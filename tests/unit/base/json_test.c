@@ -179,8 +179,38 @@ static void integers_are_read_leniently(void)
 	arena_free(&arena);
 }
 
+static void says_where_text_is_wrong(void)
+{
+	static const struct {
+		const char *text;
+		size_t line;
+		const char *why; /* a part of it */
+	} rows[] = {
+		{ "{\"a\": 1}", 0, "" },
+		{ "// said\n{\"a\": /* in \"between */ 1}\n", 0, "" },
+		{ "{\n\t\"a\": 1,\n\t\"b\": tru\n}", 3, "invalid string in json text" },
+		{ "{\n\t\"a\": 1\n\t\"b\": 2\n}", 3, "',' or '}'" },
+		{ "{\"a\": 1,\n}\n", 2, "object key" },
+		{ "{\"a\": 1\n\n", 3, "premature EOF" },
+		{ "", 1, "premature EOF" },
+		{ "{}\n{}", 2, "trailing garbage" },
+	};
+
+	arena_init(&arena);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *why = "";
+		size_t line = json_wrong_line(&arena, rows[i].text, strlen(rows[i].text), &why);
+
+		if (line != rows[i].line || !strstr(why, rows[i].why))
+			test_fail(__FILE__, __LINE__, "%s: line %zu: %s", rows[i].text, line, why);
+		if (line == 0)
+			CHECK(parse(rows[i].text, false) != NULL);
+	}
+	arena_free(&arena);
+}
+
 TESTS("base/json", { "writes_compact_in_order", writes_compact_in_order }, { "reads_paths", reads_paths },
       { "lenient_skips_commas_before_brackets", lenient_skips_commas_before_brackets },
       { "nul_in_a_string_is_refused", nul_in_a_string_is_refused },
-      { "depth_is_limited", depth_is_limited },
+      { "depth_is_limited", depth_is_limited }, { "says_where_text_is_wrong", says_where_text_is_wrong },
       { "integers_are_read_leniently", integers_are_read_leniently })
