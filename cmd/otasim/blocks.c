@@ -19,6 +19,7 @@ struct blocks {
 	struct digest_ctx *digest;
 	int64_t got, said; /* bytes; percent last reported */
 	int failures;	   /* in a row */
+	bool halfway;
 };
 
 static void ask(struct blocks *l)
@@ -104,6 +105,11 @@ void blocks_take(struct blocks *l, const unsigned char *frame, size_t len)
 	l->d->sim->stats.bytes += (int64_t)size;
 	l->d->sim->stats.blocks++;
 	l->d->sim->active_ms = clock_boot_ms();
+	if (!l->halfway && 2 * l->got >= p->files[0].size) {
+		l->halfway = true;
+		if (!update_halfway(l->d))
+			return;
+	}
 	if (l->got == p->files[0].size) {
 		finish(l);
 		return;

@@ -87,9 +87,11 @@ static void connack(struct device *d, const struct mqtt_packet *p)
 		return;
 	}
 	s->stats.connects++;
+	s->n_up++;
+	meter_add(&s->login, (now - d->link_since_ms) * 1000);
 	d->link = LINK_UP;
 	d->link_since_ms = d->pinged_ms = s->active_ms = now;
-	if (sim_chance(s, d->index, 'F', PERCENT_MILLI) < s->o.flap_milli)
+	if (sim_share(s, d->index, 'F', s->o.flap_milli))
 		d->flap_at_ms = now + s->o.flap_every_s * 500 +
 				sim_chance(s, d->index, (uint64_t)now, s->o.flap_every_s * 1000);
 	if (d->profile->traits & PING_FIRST)
@@ -222,6 +224,13 @@ void device_connect(struct device *d)
 {
 	struct sim *s = d->sim;
 
+	d->link = LINK_OFF;
+	if (!d->on)
+		return;
+	if (clock_boot_ms() < d->cut_until_ms) {
+		link_lost(d, RECONNECT_MS);
+		return;
+	}
 	d->link = LINK_CONNECTING;
 	d->link_since_ms = clock_boot_ms();
 	d->bev = connection_new(s, s->o.ca ? s->broker_host : NULL);
@@ -237,21 +246,25 @@ static void link_close(struct device *d)
 	if (d->bev)
 		bufferevent_free(d->bev);
 	d->bev = NULL;
-	d->link = LINK_OFF;
+	d->sim->n_up -= d->link == LINK_UP;
+	if (d->link != LINK_QUEUED) /* it stays in the queue */
+		d->link = LINK_OFF;
 	d->flap_at_ms = 0;
 }
 
-/* Comes back by itself after again_ms and up to half as much on top. */
+/* Comes back by itself after again_ms and up to half as much on top, but not before a cut is over. */
 static void link_lost(struct device *d, int64_t again_ms)
 {
-	int64_t wait = again_ms + sim_chance(d->sim, d->index, (uint64_t)clock_boot_ms(), again_ms / 2 + 1);
+	int64_t now = clock_boot_ms(), wait = again_ms +
+					      sim_chance(d->sim, d->index, (uint64_t)now, again_ms / 2 + 1) +
+					      i64_max(d->cut_until_ms - now, 0);
 	struct timeval t = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
 
 	if (d->link == LINK_UP)
 		d->sim->stats.disconnects++;
 	link_close(d);
 	/* The update's timer is busy while it flashes: it looks after the connection when it fires. */
-	if (!d->sim->stopping && d->update != UPDATE_FLASHING && d->update != UPDATE_FAILING)
+	if (d->on && d->update != UPDATE_FLASHING && d->update != UPDATE_FAILING)
 		(void)evtimer_add(d->timer, &t);
 }
 
@@ -263,7 +276,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (d->update == UPDATE_FLASHING || d->update == UPDATE_FAILING)
 		update_timer(d);
-	if (d->link == LINK_OFF && !d->sim->stopping)
+	if (d->on && d->link == LINK_OFF)
 		device_enqueue(d);
 }
 
@@ -282,12 +295,44 @@ void device_enqueue(struct device *d)
 	s->queue_last = d;
 }
 
+static void hold(struct device *d, bool held)
+{
+	if (!d->bev)
+		return;
+	if (held)
+		(void)bufferevent_disable(d->bev, EV_READ | EV_WRITE);
+	else
+		(void)bufferevent_enable(d->bev, EV_READ | EV_WRITE);
+}
+
+void device_cut(struct device *d, int64_t until_ms, bool silent)
+{
+	d->cut_until_ms = i64_max(d->cut_until_ms, until_ms);
+	d->cut_silent = silent;
+	if (silent)
+		hold(d, true);
+	else if (d->link == LINK_UP || d->link == LINK_CONNECTING)
+		link_lost(d, RECONNECT_MS);
+	if (d->download)
+		download_cut(d->download, silent);
+}
+
+static void mend(struct device *d)
+{
+	d->cut_silent = false;
+	hold(d, false);
+	if (d->download)
+		download_mend(d->download);
+}
+
 void device_tick(struct device *d, int64_t now_ms)
 {
 	const struct profile *p = d->profile;
 	const struct options *o = &d->sim->o;
 	int64_t ping_ms = (d->booted ? p->keepalive_again_s : p->keepalive_s) * 500;
 
+	if (d->cut_silent && now_ms >= d->cut_until_ms)
+		mend(d);
 	if (d->link == LINK_CONNECTING && now_ms - d->link_since_ms > CONNECT_MS_MAX) {
 		link_lost(d, RECONNECT_MS);
 	} else if (d->link == LINK_UP && d->flap_at_ms != 0 && now_ms >= d->flap_at_ms) {
@@ -306,7 +351,7 @@ void device_tick(struct device *d, int64_t now_ms)
 /* DISCONNECT and close. */
 static void device_close(struct device *d)
 {
-	if (d->link == LINK_UP) {
+	if (d->link == LINK_UP && !d->cut_silent) {
 		mqtt_put_bare(&d->sim->scratch, MQTT_DISCONNECT);
 		scratch_send(d);
 		/* It has to leave at once: bufferevent_free drops what was not written yet. */
@@ -317,7 +362,7 @@ static void device_close(struct device *d)
 
 bool device_is_offline_at_start(const struct device *d)
 {
-	return sim_chance(d->sim, d->index, 'O', PERCENT_MILLI) < d->sim->o.offline_milli;
+	return sim_share(d->sim, d->index, 'O', d->sim->o.offline_milli);
 }
 
 /* What a process knows when it starts. */
@@ -335,6 +380,23 @@ void device_reboot(struct device *d)
 	device_close(d);
 	boot(d);
 	device_enqueue(d);
+}
+
+void device_switch(struct device *d, bool on)
+{
+	if (d->on == on)
+		return;
+	d->on = on;
+	if (on) {
+		d->sim->n_on++;
+		device_enqueue(d);
+		return;
+	}
+	d->sim->n_on--;
+	(void)evtimer_del(d->timer);
+	update_drop(d);
+	device_close(d);
+	boot(d);
 }
 
 void device_init(struct device *d)

@@ -29,7 +29,7 @@ struct download {
 	bool tls;
 	struct sockaddr_storage to;
 	int to_len, tries, answers;
-	bool head_done;
+	bool head_done, halfway;
 	int64_t got, left; /* bytes so far; bytes that this answer still has */
 };
 
@@ -79,18 +79,22 @@ static void attempt_close(struct download *l)
 	l->bev = NULL;
 }
 
-/* The connection or the answer was no good: another one from where we are, after a pause that grows. */
+/* Another one from where we are, after a pause. */
+static void attempt_again(struct download *l, int64_t pause_ms)
+{
+	struct timeval t = { .tv_sec = pause_ms / 1000, .tv_usec = pause_ms % 1000 * 1000 };
+
+	(void)evtimer_add(l->again, &t);
+}
+
+/* The connection or the answer was no good. */
 static void attempt_failed(struct download *l)
 {
-	struct timeval t = { .tv_sec = 0, .tv_usec = 200000 * (l->tries + 1) };
-
 	attempt_close(l);
-	if (++l->tries >= TRIES_MAX || ++l->answers >= ANSWERS_MAX) {
+	if (++l->tries >= TRIES_MAX || ++l->answers >= ANSWERS_MAX)
 		update_loaded(l->d, -2);
-		return;
-	}
-	l->d->sim->stats.resumed += l->got > 0;
-	(void)evtimer_add(l->again, &t);
+	else
+		attempt_again(l, 200 * l->tries);
 }
 
 static void finish(struct download *l)
@@ -184,11 +188,16 @@ static void on_read(struct bufferevent *bev, void *arg)
 		return;
 	if (head == HEAD_GOOD)
 		body_take(l, in);
+	if (!l->halfway && 2 * l->got >= l->file->size) {
+		l->halfway = true;
+		if (!update_halfway(l->d))
+			return;
+	}
 	if (head == HEAD_FATAL)
 		update_loaded(l->d, -2);
 	else if (l->got == l->file->size)
 		finish(l);
-	else if (head == HEAD_BAD || l->left == 0)
+	else if (l->bev && (head == HEAD_BAD || l->left == 0))
 		attempt_failed(l);
 }
 
@@ -219,6 +228,7 @@ static void attempt(struct download *l)
 {
 	struct timeval stall = { .tv_sec = STALL_SECONDS, .tv_usec = 0 };
 
+	l->d->sim->stats.resumed += l->got > 0;
 	l->head_done = false;
 	l->bev = connection_new(l->d->sim, l->tls ? l->name : NULL);
 	bufferevent_setcb(l->bev, on_read, NULL, on_event, l);
@@ -231,9 +241,33 @@ static void attempt(struct download *l)
 
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
+	struct download *l = arg;
+	int64_t cut_ms = l->d->cut_until_ms - clock_boot_ms();
+
 	(void)fd;
 	(void)what;
-	attempt(arg);
+	if (cut_ms > 0)
+		attempt_again(l, cut_ms);
+	else
+		attempt(l);
+}
+
+void download_cut(struct download *l, bool silent)
+{
+	if (!l->bev)
+		return; /* between two attempts */
+	if (silent) {
+		(void)bufferevent_disable(l->bev, EV_READ | EV_WRITE);
+		return;
+	}
+	attempt_close(l);
+	attempt_again(l, 200);
+}
+
+void download_mend(struct download *l)
+{
+	if (l->bev)
+		(void)bufferevent_enable(l->bev, EV_READ | EV_WRITE);
 }
 
 struct download *download_start(struct device *d)

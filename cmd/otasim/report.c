@@ -4,35 +4,13 @@
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_MS 60000
-
-static int by_value(const void *a, const void *b)
+static int64_t update_ms(const struct sim *s, int64_t percent)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	int64_t us = histogram_percentile(&s->update.all, percent * 1000);
 
-	return x < y ? -1 : x > y;
-}
-
-/* Of a sorted list, the value that `percent` of the samples don't exceed; -1 without samples. */
-static int64_t percentile(const int64_t *list, size_t n, size_t percent)
-{
-	return n == 0 ? -1 : list[i64_min((int64_t)((n * percent + 99) / 100), (int64_t)n) - 1];
-}
-
-/* The most pushes in any 60 seconds; the list is in order of arrival. */
-static int64_t worst_window(const int64_t *at_ms, size_t n)
-{
-	int64_t worst = 0;
-
-	for (size_t first = 0, last = 0; last < n; last++) {
-		while (at_ms[last] - at_ms[first] >= WINDOW_MS)
-			first++;
-		worst = i64_max(worst, (int64_t)(last - first + 1));
-	}
-	return worst;
+	return us < 0 ? -1 : us / 1000;
 }
 
 static void fleet_state(const struct sim *s, struct json_out *j)
@@ -72,10 +50,27 @@ static void counters(const struct stats *t, struct json_out *j)
 		     { "failures", t->failures },
 		     { "stalls", t->stalls },
 		     { "reports", t->reports },
-		     { "reports_repeated", t->resent } };
+		     { "reports_repeated", t->resent },
+		     { "dropped_networks", t->dropped } };
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		json_put_int(j, rows[i].name, rows[i].value);
+}
+
+/* Played failures by their kind. */
+static void failures(const struct stats *t, struct json_out *j)
+{
+	static const char *const keys[] = {
+#define FAILURE(name, step, word, key, doc) key,
+#include "cmd/otasim/failures.def"
+#undef FAILURE
+	};
+
+	json_key(j, "played");
+	json_object(j);
+	for (size_t i = 0; i < FAILURES; i++)
+		json_put_int(j, keys[i], t->played[i]);
+	json_object_end(j);
 }
 
 bool report_write(const struct sim *s)
@@ -93,13 +88,12 @@ bool report_write(const struct sim *s)
 	json_object(j);
 	fleet_state(s, j);
 	counters(&s->stats, j);
-	json_put_int(j, "worst_minute_pushes", worst_window(s->pushes_ms, s->n_pushes));
+	failures(&s->stats, j);
+	json_put_int(j, "worst_minute_pushes", push_times_worst(&s->pushes, NULL));
 	json_put_int(j, "push_span_ms",
-		     s->n_pushes > 0 ? s->pushes_ms[s->n_pushes - 1] - s->pushes_ms[0] : 0);
-	if (s->n_updates > 0)
-		qsort(s->update_ms, s->n_updates, sizeof *s->update_ms, by_value);
-	json_put_int(j, "update_ms_p50", percentile(s->update_ms, s->n_updates, 50));
-	json_put_int(j, "update_ms_p99", percentile(s->update_ms, s->n_updates, 99));
+		     s->pushes.n > 0 ? s->pushes.at_ms[s->pushes.n - 1] - s->pushes.at_ms[0] : 0);
+	json_put_int(j, "update_ms_p50", update_ms(s, 50));
+	json_put_int(j, "update_ms_p99", update_ms(s, 99));
 	json_put_int(j, "seconds", (clock_boot_ms() - s->started_ms) / MS_PER_SECOND);
 	json_object_end(j);
 	good = f && fprintf(f, "%s\n", buf_str(b)) > 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a device does about a push: downloads, checks the digest, reports progress, flashes, comes up with the
  * new version, or plays one of the failures that it was given. */
-#include "cmd/otasim/sim.h"
+#include "cmd/otasim/load.h"
 #include "engine/base/clock.h"
 #include "engine/base/json.h"
 #include "engine/base/parse.h"
@@ -70,23 +70,23 @@ static void timer_set(struct device *d, int64_t ms)
 
 /* ---- failures ---- */
 
-/* The kind of failure that this device plays now, or NULL when it does well. */
-static const char *failure_kind(const struct device *d, size_t *ret_len)
+enum failure update_role(const struct device *d)
 {
-	const struct options *o = &d->sim->o;
-	int64_t kinds = 1, pick;
-	const char *k = o->fail_kinds;
+	int64_t x = sim_chance(d->sim, d->index, 'X', PERCENT_MILLI);
+	const int64_t *share = d->sim->o.fail_milli;
+	enum failure f = 0;
 
-	if (sim_chance(d->sim, d->index, 'X', PERCENT_MILLI) >= o->fail_milli)
-		return NULL;
-	if (o->fail_first > 0 && d->failed_pushes >= o->fail_first)
-		return NULL;
-	for (const char *c = k; *c; c++)
-		kinds += *c == ',';
-	for (pick = sim_chance(d->sim, d->index, 'K', kinds); pick > 0; pick--)
-		k = strchr(k, ',') + 1;
-	*ret_len = strcspn(k, ",");
-	return k;
+	for (; f < FAILURES && x >= share[f]; f++)
+		x -= share[f];
+	return f;
+}
+
+/* How this device fails now; FAIL_NOT: it does well. */
+static enum failure failure_now(const struct device *d)
+{
+	int64_t first = d->sim->o.fail_first;
+
+	return first > 0 && d->failed_pushes >= first ? FAIL_NOT : update_role(d);
 }
 
 static void push_free(struct device *d)
@@ -113,24 +113,30 @@ static void fail_with(struct device *d, int64_t step)
 	update_end(d);
 }
 
-static void play_failure(struct device *d, const char *kind, size_t len)
+static void play_failure(struct device *d, enum failure f)
 {
-	int64_t step;
+	static const int64_t steps[] = {
+#define FAILURE(name, step, word, key, doc) step,
+#include "cmd/otasim/failures.def"
+#undef FAILURE
+	};
 
-	if (strncmp(kind, "stall", len) == 0) {
-		d->sim->stats.stalls++;
-		d->failed_pushes++;
-		d->done = true;
-		d->update = UPDATE_STALLED;
-	} else if (strncmp(kind, "version", len) == 0) {
-		d->sim->stats.failures++;
-		d->failed_pushes++;
-		(void)snprintf(d->version, sizeof d->version, THIRD_VERSION, (long long)d->failed_pushes);
-		update_inform(d);
-		update_end(d);
-	} else if (parse_i64n(kind, len, -4, -1, &step)) {
-		fail_with(d, step);
+	d->sim->stats.played[f]++;
+	if (steps[f] != 0) {
+		fail_with(d, steps[f]);
+		return;
 	}
+	d->failed_pushes++;
+	if (f == FAIL_SILENT) {
+		d->sim->stats.stalls++;
+		d->done = d->silent = true;
+		d->update = UPDATE_STALLED;
+		return;
+	}
+	d->sim->stats.failures++;
+	(void)snprintf(d->version, sizeof d->version, THIRD_VERSION, (long long)d->failed_pushes);
+	update_inform(d);
+	update_end(d);
 }
 
 /* ---- pushes ---- */
@@ -265,7 +271,9 @@ static void push_log(struct device *d, int64_t now, const char *version, bool ag
 {
 	struct sim *s = d->sim;
 
-	sim_sample(&s->pushes_ms, &s->n_pushes, &s->cap_pushes, now);
+	push_times_add(&s->pushes, now);
+	if (s->load)
+		load_push(s->load, version, now);
 	if (s->push_log)
 		(void)fprintf(s->push_log, "%lld %s %s%s\n", (long long)now, d->name, version,
 			      again ? " again" : "");
@@ -298,7 +306,7 @@ static bool push_taken(struct device *d, const char *payload, size_t len, bool p
 		push_log(d, now, d->push->version, d->done);
 		s->stats.duplicates += d->done;
 	}
-	d->done = false;
+	d->done = d->dropped = d->silent = false;
 	d->pushed_ms = now;
 	return true;
 }
@@ -320,14 +328,17 @@ void update_push(struct device *d, const char *payload, size_t len, bool pulled)
 	d->update = UPDATE_WAITING;
 	if (!s->o.download || !(d->profile->traits & (SAYS_ZERO | SAYS_PERCENT)))
 		update_progress(d, 0, "");
-	if (s->o.download)
+	if (!s->o.download) {
+		if (update_halfway(d))
+			update_loaded(d, 0);
+	} else if (!d->load_queued) {
+		d->load_queued = true;
 		s->loads[(s->loads_first + s->n_loads++) % s->n] = d;
-	else
-		update_loaded(d, 0);
+	}
 }
 
 /* Starts on the current file; it has one of the places. */
-static void load(struct device *d)
+static void fetch(struct device *d)
 {
 	bool blocks = d->push->stream_id != 0;
 
@@ -344,10 +355,10 @@ void update_load(struct device *d)
 {
 	d->update = UPDATE_LOADING;
 	d->sim->n_downloading++;
-	load(d);
+	fetch(d);
 }
 
-static void load_drop(struct device *d)
+static void fetch_drop(struct device *d)
 {
 	if (d->download)
 		download_free(d->download);
@@ -357,46 +368,70 @@ static void load_drop(struct device *d)
 	d->blocks = NULL;
 }
 
+/* Gives the place among the running downloads up, too. */
+static void fetch_end(struct device *d)
+{
+	fetch_drop(d);
+	d->sim->n_downloading -= d->update == UPDATE_LOADING;
+}
+
+bool update_halfway(struct device *d)
+{
+	struct sim *s = d->sim;
+
+	if (failure_now(d) == FAIL_DOWNLOAD) {
+		fetch_end(d);
+		play_failure(d, FAIL_DOWNLOAD);
+		return false;
+	}
+	if (!d->dropped && sim_share(s, d->index, 'B', s->o.drop_milli)) {
+		d->dropped = true;
+		s->stats.dropped++;
+		device_cut(d, clock_boot_ms() + s->o.drop_s * MS_PER_SECOND, false);
+	}
+	return true;
+}
+
 void update_loaded(struct device *d, int64_t failure)
 {
 	struct sim *s = d->sim;
-	size_t kind_len = 0;
-	const char *kind = failure_kind(d, &kind_len);
 
-	load_drop(d);
+	fetch_drop(d);
 	s->active_ms = clock_boot_ms();
 	if (failure == 0 && s->o.download) {
 		s->stats.downloads++;
 		if (++d->push->at < d->push->n) {
-			load(d);
+			fetch(d);
 			return;
 		}
 	}
-	s->n_downloading -= d->update == UPDATE_LOADING;
+	fetch_end(d);
 	s->stats.digest_errors += failure == -3;
 	s->stats.download_failures += failure == -2 || failure == -4;
 	if (failure != 0) {
 		fail_with(d, failure);
 		return;
 	}
+	if (failure_now(d) == FAIL_VERIFY) {
+		play_failure(d, FAIL_VERIFY);
+		return;
+	}
 	update_progress(d, 100, "");
-	d->update = kind ? UPDATE_FAILING : UPDATE_FLASHING;
+	d->update = failure_now(d) == FAIL_NOT ? UPDATE_FLASHING : UPDATE_FAILING;
 	timer_set(d, s->o.delay_ms / 2 + sim_chance(s, d->index, 'T', s->o.delay_ms + 1));
 }
 
 void update_timer(struct device *d)
 {
 	struct sim *s = d->sim;
-	size_t kind_len = 0;
-	const char *kind = d->update == UPDATE_FAILING ? failure_kind(d, &kind_len) : NULL;
 
-	if (kind) {
-		play_failure(d, kind, kind_len);
+	if (d->update == UPDATE_FAILING) {
+		play_failure(d, failure_now(d));
 		return;
 	}
 	(void)snprintf(d->version, sizeof d->version, "%s", d->push->version);
 	s->stats.successes++;
-	sim_sample(&s->update_ms, &s->n_updates, &s->cap_updates, clock_boot_ms() - d->pushed_ms);
+	meter_add(&s->update, (clock_boot_ms() - d->pushed_ms) * 1000);
 	update_end(d);
 	if (s->o.reboot) {
 		device_reboot(d); /* the new image says its version when it is up */
@@ -407,6 +442,7 @@ void update_timer(struct device *d)
 
 void update_drop(struct device *d)
 {
-	load_drop(d);
+	fetch_end(d);
 	push_free(d);
+	d->update = UPDATE_NONE;
 }
