@@ -44,6 +44,15 @@ enum err store_account_find(struct db *db, const char *name, int64_t *ret_id)
 	return OK;
 }
 
+enum err store_account_lock(struct db *db, int64_t account_id)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, account_id);
+	return db_one(db, S_account_lock, &a, NULL);
+}
+
 enum err store_instance_find(struct db *db, int64_t account_id, const char *instance_id, int64_t *ret_id)
 {
 	struct args a;

@@ -31,32 +31,14 @@ static enum err view_row(struct db *db, const struct seal_key *master, const str
 			   sealed, &ret->secret);
 }
 
-static enum err view_rows(struct db *db, const struct seal_key *master, enum stmt s, const struct args *a,
-			  struct device_views *ret)
+static enum err view_rows(struct db *db, const struct seal_key *master, const struct rows *r, struct device_views *ret)
 {
-	struct device_view *v;
-	struct rows *r;
+	struct device_view *v = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct device_view);
 
-	TRY(db_run(db, s, a, &r));
-	v = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct device_view);
 	for (int i = 0; i < rows_count(r); i++)
 		TRY(view_row(db, master, r, i, &v[i]));
 	*ret = (struct device_views){ .n = (size_t)rows_count(r), .v = v };
 	return OK;
-}
-
-/* How many there are, and a page of them; the arguments of the first begin those of the second. */
-static enum err counted_page(struct db *db, const struct seal_key *master, enum stmt count_stmt,
-			     enum stmt page, struct args *a, int64_t from, int64_t count,
-			     struct device_views *ret, int64_t *ret_total)
-{
-	struct rows *r;
-
-	TRY(db_one(db, count_stmt, a, &r));
-	*ret_total = row_int(r, 0, 0);
-	arg_int(a, from);
-	arg_int(a, count);
-	return view_rows(db, master, page, a, ret);
 }
 
 enum err store_device_view(struct db *db, const struct seal_key *master, int64_t id, struct device_view *ret)
@@ -73,28 +55,33 @@ enum err store_device_view(struct db *db, const struct seal_key *master, int64_t
 enum err store_device_views_named(struct db *db, const struct seal_key *master, int64_t product_id,
 				  const char *const *names, size_t n, struct device_views *ret)
 {
+	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, product_id);
 	arg_texts(&a, names, n);
-	return view_rows(db, master, S_device_view_named, &a, ret);
+	TRY(db_run(db, S_device_view_named, &a, &r));
+	return view_rows(db, master, r, ret);
 }
 
 enum err store_device_views_of(struct db *db, int64_t account_id, const int64_t *ids, size_t n,
 			       struct device_views *ret)
 {
+	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_ints(&a, ids, n);
-	return view_rows(db, NULL, S_device_view_of, &a, ret);
+	TRY(db_run(db, S_device_view_of, &a, &r));
+	return view_rows(db, NULL, r, ret);
 }
 
 enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
 			   int64_t from, int64_t count, struct device_views *ret)
 {
+	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
@@ -102,13 +89,15 @@ enum err store_device_page(struct db *db, const struct seal_key *master, int64_t
 	arg_int(&a, below_id ? below_id : INT64_MAX);
 	arg_int(&a, from);
 	arg_int(&a, count);
-	return view_rows(db, master, S_device_page, &a, ret);
+	TRY(db_run(db, S_device_page, &a, &r));
+	return view_rows(db, master, r, ret);
 }
 
 enum err store_device_page_status(struct db *db, const struct seal_key *master, int64_t account_id,
 				  int64_t instance_id, int64_t product_id, const char *status, int64_t from,
 				  int64_t count, struct device_views *ret, int64_t *ret_total)
 {
+	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
@@ -116,21 +105,22 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 	arg_int(&a, instance_id);
 	arg_int_or_null(&a, product_id, 0);
 	arg_text(&a, status);
-	return counted_page(db, master, S_device_status_count, S_device_status_page, &a, from, count, ret,
-			    ret_total);
+	TRY(db_page(db, S_device_status_count, S_device_status_page, &a, from, count, &r, ret_total));
+	return view_rows(db, master, r, ret);
 }
 
 enum err store_device_page_tags(struct db *db, int64_t account_id, int64_t instance_id, const char *tags,
 				int64_t from, int64_t count, struct device_views *ret, int64_t *ret_total)
 {
+	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
 	arg_text(&a, tags);
-	return counted_page(db, NULL, S_device_tags_count, S_device_tags_page, &a, from, count, ret,
-			    ret_total);
+	TRY(db_page(db, S_device_tags_count, S_device_tags_page, &a, from, count, &r, ret_total));
+	return view_rows(db, NULL, r, ret);
 }
 
 enum err store_device_counts(struct db *db, int64_t account_id, int64_t product_id, struct device_counts *ret)

@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-enum err store_firmware_lock_account(struct db *db, int64_t account_id)
-{
-	struct args a;
-
-	args_init(&a, db);
-	arg_int(&a, account_id);
-	return db_run(db, S_account_lock, &a, NULL);
-}
-
 enum err store_firmware_check(struct db *db, const struct firmware *f, int64_t limit)
 {
 	struct rows *r;
@@ -203,11 +194,7 @@ enum err store_firmware_page(struct db *db, int64_t account_id, int64_t product_
 	struct args a;
 
 	arg_filters(&a, db, account_id, product_id, dest_version);
-	TRY(db_one(db, S_firmware_count, &a, &r));
-	*ret_total = row_int(r, 0, C_firmware_count_n);
-	arg_int(&a, from);
-	arg_int(&a, count);
-	TRY(db_run(db, S_firmware_page, &a, &r));
+	TRY(db_page(db, S_firmware_count, S_firmware_page, &a, from, count, &r, ret_total));
 	page = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct firmware);
 	for (int i = 0; i < rows_count(r); i++)
 		page[i] = listed(db, r, i, account_id);

@@ -35,9 +35,7 @@ struct firmware {
 	int64_t bytes;	    /* of all files */
 };
 
-/* Holds back other calls that add packages to the account: take it before the two below. */
-enum err store_firmware_lock_account(struct db *db, int64_t account_id) MUST_USE;
-/* May f be added? limit: packages of an account, 0 = none. ERR_MODULE_NOT_FOUND, ERR_FIRMWARE_COUNT,
+/* May f be added? The caller holds store_account_lock until it is. limit: packages of an account, 0 = none. ERR_MODULE_NOT_FOUND, ERR_FIRMWARE_COUNT,
  * ERR_FIRMWARE_NAME_EXISTS, ERR_FIRMWARE_VERSION_EXISTS. */
 enum err store_firmware_check(struct db *db, const struct firmware *f, int64_t limit) MUST_USE;
 /* Inserts f and its files; sets f->id. */

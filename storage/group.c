@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/group.h"
 
+#include "storage/account.h"
 #include "storage/secret.h"
 
 /* ---- groups ---- */
@@ -23,7 +24,7 @@ static enum err check_room(struct db *db, int64_t account_id, int64_t parent_id,
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
-	TRY(db_one(db, S_account_lock, &a, NULL));
+	TRY(store_account_lock(db, account_id));
 	TRY(db_one(db, S_group_count, &a, &r));
 	if (limit > 0 && row_int(r, 0, C_group_count_n) >= limit)
 		return fail_param(db_error(db), ERR_GROUP_COUNT, NULL);
@@ -150,9 +151,7 @@ enum err store_group_delete(struct db *db, int64_t account_id, int64_t id, utc_m
 	struct rows *r;
 	struct args a;
 
-	args_init(&a, db);
-	arg_int(&a, account_id);
-	TRY(db_one(db, S_account_lock, &a, NULL));
+	TRY(store_account_lock(db, account_id));
 	TRY(lock_row(db, S_group_lock_whole, id));
 	args_init(&a, db);
 	arg_int(&a, id);
@@ -188,11 +187,7 @@ static enum err groups_page(struct db *db, enum stmt count_stmt, enum stmt page,
 {
 	struct rows *r;
 
-	TRY(db_one(db, count_stmt, a, &r));
-	*ret_total = row_int(r, 0, 0);
-	arg_int(a, from);
-	arg_int(a, count);
-	TRY(db_run(db, page, a, &r));
+	TRY(db_page(db, count_stmt, page, a, from, count, &r, ret_total));
 	*ret = group_rows(db, r, ret_n);
 	return OK;
 }

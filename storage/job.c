@@ -270,11 +270,7 @@ enum err store_job_page(struct db *db, int64_t firmware_id, int64_t from, int64_
 
 	args_init(&a, db);
 	arg_int(&a, firmware_id);
-	TRY(db_one(db, S_job_count, &a, &r));
-	*ret_total = row_int(r, 0, C_job_count_n);
-	arg_int(&a, from);
-	arg_int(&a, count);
-	TRY(db_run(db, S_job_page, &a, &r));
+	TRY(db_page(db, S_job_count, S_job_page, &a, from, count, &r, ret_total));
 	*ret = job_views(db, r);
 	*ret_n = (size_t)rows_count(r);
 	return OK;

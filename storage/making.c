@@ -5,6 +5,7 @@
 #include "engine/conflict.h"
 #include "engine/ids.h"
 #include "storage/job_end.h"
+#include "storage/product.h"
 #include "storage/task.h"
 #include "storage/txn.h"
 
@@ -128,9 +129,7 @@ static enum err chunk_lock(struct chunk *c, const int64_t **ret_jobs, size_t *re
 	int64_t *jobs;
 	size_t n = 0;
 
-	args_init(&a, c->db);
-	arg_int(&a, c->m->product_id);
-	TRY(db_run(c->db, S_making_lock_product, &a, NULL));
+	TRY(store_product_lock_tasks(c->db, c->m->product_id));
 	range_args(&a, c);
 	arg_bool(&a, c->m->multi_module);
 	arg_text(&a, c->m->module);

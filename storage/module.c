@@ -81,11 +81,7 @@ enum err store_module_versions(struct db *db, int64_t device_id, int64_t from, i
 
 	args_init(&a, db);
 	arg_int(&a, device_id);
-	TRY(db_one(db, S_module_versions_count, &a, &r));
-	*ret_total = row_int(r, 0, C_module_versions_count_n);
-	arg_int(&a, from);
-	arg_int(&a, count);
-	TRY(db_run(db, S_module_versions, &a, &r));
+	TRY(db_page(db, S_module_versions_count, S_module_versions, &a, from, count, &r, ret_total));
 	versions = ARENA_ARRAY(db_arena(db), (size_t)rows_count(r), struct module_version);
 	for (int i = 0; i < rows_count(r); i++)
 		versions[i] = (struct module_version){ .module = row_text(r, i, C_module_versions_module),

@@ -12,8 +12,8 @@ struct module {
 	utc_ms created_ms, modified_ms;
 };
 
-/* Adds m. limit: modules of a product, 0 = none. ERR_MODULE_EXISTS, ERR_MODULE_COUNT. The caller has locked the
- * account (store_firmware_lock_account): calls that add or delete modules and packages come one by one. */
+/* Adds m. limit: modules of a product, 0 = none. ERR_MODULE_EXISTS, ERR_MODULE_COUNT. The caller holds
+ * store_account_lock: calls that add or delete modules and packages come one by one. */
 enum err store_module_add(struct db *db, int64_t product_id, const struct module *m, int64_t limit) MUST_USE;
 /* Changes what is not NULL of m's alias and description. ERR_MODULE_NOT_FOUND. */
 enum err store_module_update(struct db *db, int64_t product_id, const struct module *m) MUST_USE;

@@ -2,6 +2,7 @@
 #include "storage/product.h"
 
 #include "engine/base/crypto.h"
+#include "storage/account.h"
 
 static const char *product_key_new(struct arena *a)
 {
@@ -16,7 +17,7 @@ static enum err check_count(struct db *db, int64_t account_id, int64_t limit)
 
 	args_init(&a, db);
 	arg_int(&a, account_id);
-	TRY(db_one(db, S_account_lock, &a, NULL));
+	TRY(store_account_lock(db, account_id));
 	TRY(db_one(db, S_product_count, &a, &r));
 	if (limit > 0 && row_int(r, 0, C_product_count_n) >= limit)
 		return fail_param(db_error(db), ERR_PRODUCT_COUNT, NULL);
@@ -130,6 +131,15 @@ enum err store_product_hold(struct db *db, int64_t id)
 	return lock_row(db, S_product_hold, id);
 }
 
+enum err store_product_lock_tasks(struct db *db, int64_t id)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, id);
+	return db_one(db, S_product_lock_tasks, &a, NULL);
+}
+
 enum err store_product_secret(struct db *db, const struct seal_key *master, const struct product *p,
 			      const char **ret)
 {
@@ -161,11 +171,7 @@ enum err store_product_page(struct db *db, int64_t account_id, int64_t instance_
 	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
 	arg_text(&a, commodity);
-	TRY(db_one(db, S_product_page_count, &a, &r));
-	*ret_total = row_int(r, 0, C_product_page_count_n);
-	arg_int(&a, from);
-	arg_int(&a, count);
-	TRY(db_run(db, S_product_page, &a, &r));
+	TRY(db_page(db, S_product_page_count, S_product_page, &a, from, count, &r, ret_total));
 	*ret_n = (size_t)rows_count(r);
 	p = ARENA_ARRAY(db_arena(db), *ret_n, struct product);
 	for (int i = 0; i < rows_count(r); i++)
@@ -188,9 +194,7 @@ enum err store_product_update(struct db *db, int64_t account_id, int64_t id, con
 {
 	struct args a;
 
-	args_init(&a, db);
-	arg_int(&a, account_id);
-	TRY(db_one(db, S_account_lock, &a, NULL));
+	TRY(store_account_lock(db, account_id));
 	args_init(&a, db);
 	arg_int(&a, id);
 	arg_text(&a, name);

@@ -50,6 +50,9 @@ enum err store_product_page(struct db *db, int64_t account_id, int64_t instance_
 /* Keeps the product until the transaction ends: whoever puts something into it calls this first.
  * ERR_PRODUCT_NOT_FOUND when it is deleted. */
 enum err store_product_hold(struct db *db, int64_t id) MUST_USE;
+/* While it is locked, no device of the product gets a task. Before the jobs' locks (docs/architecture.md, "Lock order"). A
+ * product that is deleted can be locked too. */
+enum err store_product_lock_tasks(struct db *db, int64_t id) MUST_USE;
 /* description NULL: it stays. ERR_PRODUCT_NAME_EXISTS. */
 enum err store_product_update(struct db *db, int64_t account_id, int64_t id, const char *name,
 			      const char *description) MUST_USE;

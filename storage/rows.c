@@ -39,6 +39,18 @@ enum err db_one_or(struct db *db, enum stmt s, const struct args *a, enum err no
 	return e == ERR_NOT_FOUND ? fail_param(db_error(db), none, NULL) : e;
 }
 
+enum err db_page(struct db *db, enum stmt count, enum stmt page, struct args *a, int64_t from, int64_t n,
+		 struct rows **ret, int64_t *ret_total)
+{
+	struct rows *r;
+
+	TRY(db_one(db, count, a, &r));
+	*ret_total = row_int(r, 0, 0);
+	arg_int(a, from);
+	arg_int(a, n);
+	return db_run(db, page, a, ret);
+}
+
 int rows_count(const struct rows *r)
 {
 	return PQntuples(r->result);

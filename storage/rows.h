@@ -15,6 +15,10 @@ struct rows;
 enum err db_one(struct db *db, enum stmt s, const struct args *a, struct rows **ret) MUST_USE;
 /* The same, and none is this error, with its own text. */
 enum err db_one_or(struct db *db, enum stmt s, const struct args *a, enum err none, struct rows **ret) MUST_USE;
+/* A page of a list and the length of the list. `count` has one number for its result; `page` takes the same parameters, and
+ * behind them how many entries to pass over and how many to show. */
+enum err db_page(struct db *db, enum stmt count, enum stmt page, struct args *a, int64_t from, int64_t n,
+		 struct rows **ret, int64_t *ret_total) MUST_USE;
 
 int rows_count(const struct rows *r);
 int64_t row_int(const struct rows *r, int i, int col); /* null: 0 */

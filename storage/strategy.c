@@ -4,6 +4,7 @@
 
 #include "engine/strategy.h"
 #include "storage/job_end.h"
+#include "storage/product.h"
 #include "storage/txn.h"
 
 #include <stdlib.h>
@@ -284,12 +285,9 @@ static enum err drop_checks(struct join *n, bool *ret)
 
 static enum err join_in_txn(struct join *n, int64_t product_id, int32_t rows, utc_ms now, bool *ret_progress)
 {
-	struct args a;
 	bool made;
 
-	args_init(&a, n->db);
-	arg_int(&a, product_id);
-	TRY(db_run(n->db, S_making_lock_product, &a, NULL));
+	TRY(store_product_lock_tasks(n->db, product_id));
 	TRY(read_strategies(n, product_id, &made));
 	if (!made)
 		return OK; /* first those: then a device that several strategies match is given to the newest

@@ -169,15 +169,6 @@ enum err store_moves_write(struct task_moves *m)
 
 /* ---- devices ------------------------------------------------------------------------------------------ */
 
-enum err store_task_lock_product(struct db *db, int64_t product_id)
-{
-	struct args a;
-
-	args_init(&a, db);
-	arg_int(&a, product_id);
-	return db_one(db, S_move_lock_product, &a, NULL);
-}
-
 enum err store_task_rivals(struct db *db, int64_t job_id, const int64_t *seqs, size_t n, bool multi_module,
 			   const char *module, const struct task_rival **ret, size_t *ret_n)
 {

@@ -49,8 +49,8 @@ enum err store_moves_write(struct task_moves *m) MUST_USE;
 /* ---- which tasks ---- */
 
 /* The tasks that hold devices of the given tasks of a job, and are in the way of new ones of this module
- * (engine/conflict.h): with the device and the key under which they hold it. The caller has locked the product
- * (store_task_lock_product): nobody gets a device meanwhile. */
+ * (engine/conflict.h): with the device and the key under which they hold it. The caller holds
+ * store_product_lock_tasks: nobody gets a device meanwhile. */
 struct task_rival {
 	struct task_key key;
 	int64_t device_id;
@@ -58,8 +58,6 @@ struct task_rival {
 };
 enum err store_task_rivals(struct db *db, int64_t job_id, const int64_t *seqs, size_t n, bool multi_module,
 			   const char *module, const struct task_rival **ret, size_t *ret_n) MUST_USE;
-/* The product's lock: while it is held, no device gets a task. Before the jobs' locks. */
-enum err store_task_lock_product(struct db *db, int64_t product_id) MUST_USE;
 /* Gives their devices to tasks of a job that have none; ERR_DB_RETRY when one is taken. */
 enum err store_task_hold(struct db *db, int64_t job_id, const int64_t *seqs, size_t n, const char *module) MUST_USE;
 /* Versions of the module that the devices have now, in the order of device_ids; NULL: never reported. */

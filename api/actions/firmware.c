@@ -6,6 +6,7 @@
 #include "api/actions/show.h"
 #include "engine/base/parse.h"
 #include "engine/text.h"
+#include "storage/account.h"
 #include "storage/product.h"
 
 #include <string.h>
@@ -233,7 +234,7 @@ static enum err create_run(struct call *c, const void *in_, void *out_)
 	TRY(files_declared(c, in, &declared, &f.n_files));
 	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
 	f.product_id = p.id;
-	TRY(store_firmware_lock_account(c->db, c->account_id));
+	TRY(store_account_lock(c->db, c->account_id));
 	TRY(store_firmware_check(c->db, &f, c->config->limit_firmwares));
 	TRY(files_find(c, declared, &f));
 	TRY(store_firmware_create(c->db, &f));
@@ -258,7 +259,7 @@ static enum err modify_run(struct call *c, const void *in_, void *out UNUSED)
 	TRY(field_check(modify_in, in, "FirmwareUdi", c->error));
 	if (!id_parse(ID_FIRMWARE, in->firmware_id, &id, NULL))
 		return fail_param(c->error, ERR_FIRMWARE_NOT_FOUND_OTA, NULL);
-	TRY(store_firmware_lock_account(c->db, c->account_id));
+	TRY(store_account_lock(c->db, c->account_id));
 	TRY(store_firmware_product(c->db, c->account_id, id, &product_id));
 	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
 	if (p.id != product_id)

@@ -7,7 +7,7 @@
 #include "api/actions/page.h"
 #include "api/actions/show.h"
 #include "engine/text.h"
-#include "storage/firmware.h"
+#include "storage/account.h"
 #include "storage/product.h"
 
 #include <strings.h>
@@ -119,7 +119,7 @@ static enum err create_run(struct call *c, const void *in_, void *out UNUSED)
 	if (strcasecmp(in->name, MODULE_DEFAULT) == 0)
 		return fail_param(c->error, ERR_MODULE_RESERVED, NULL);
 	TRY(find_product(c, in, &p));
-	TRY(store_firmware_lock_account(c->db, c->account_id));
+	TRY(store_account_lock(c->db, c->account_id));
 	return store_module_add(c->db, p.id, &m, c->config->limit_modules);
 }
 
@@ -149,7 +149,7 @@ static enum err delete_run(struct call *c, const void *in_, void *out UNUSED)
 	if (strcasecmp(in->name, MODULE_DEFAULT) == 0)
 		return fail_param(c->error, ERR_MODULE_DEFAULT, NULL);
 	TRY(find_product(c, in, &p));
-	TRY(store_firmware_lock_account(c->db, c->account_id));
+	TRY(store_account_lock(c->db, c->account_id));
 	return store_module_delete(c->db, p.id, in->name);
 }
 

@@ -5,6 +5,7 @@
 #include "api/actions/task_move.h"
 #include "engine/conflict.h"
 #include "storage/job_end.h"
+#include "storage/product.h"
 #include "storage/task.h"
 
 struct reupgrade_in {
@@ -75,7 +76,7 @@ static enum err read_tasks(struct rerun *r)
 	r->running = ARENA_ARRAY(r->c->arena, r->n, int64_t);
 	for (size_t i = 0; i < r->n; i++)
 		r->seqs[i] = r->keys[i].seq;
-	TRY(store_task_lock_product(r->c->db, j->product_id));
+	TRY(store_product_lock_tasks(r->c->db, j->product_id));
 	TRY(store_task_rivals(r->c->db, j->id, r->seqs, r->n, j->multi_module, r->v.module, &r->rivals, &r->n_rivals));
 	keys = ARENA_ARRAY(r->c->arena, r->n + r->n_rivals, struct task_key);
 	for (size_t i = 0; i < r->n; i++)

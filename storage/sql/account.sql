@@ -13,7 +13,6 @@ select id from account where name = $1::text;
 -- name: account_lock
 -- in: bigint
 -- out: id
--- What an account may have only so many of is counted and added one call at a time.
 select id from account where id = $1::bigint for no key update;
 
 -- name: instance_add_default

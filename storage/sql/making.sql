@@ -100,11 +100,6 @@ with done as (
 )
 update job_run set chosen = $2::int, making = 2, modified_ms = $3::bigint where job_id = $1::bigint and making = 1;
 
--- name: making_lock_product
--- in: bigint
--- out: id
-select id from product where id = $1::bigint for no key update;
-
 -- name: making_conflict_jobs
 -- in: bigint int int bool text
 -- out: job_id

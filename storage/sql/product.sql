@@ -68,6 +68,12 @@ where p.id = $1::bigint
 	where o.account_id = p.account_id and o.name = $2 and o.id <> p.id and o.deleted_ms is null)
 returning p.id;
 
+-- name: product_lock_tasks
+-- in: bigint
+-- out: id
+-- Against each other, and against product_lock; not against product_hold.
+select id from product where id = $1::bigint for no key update;
+
 -- name: product_lock
 -- in: bigint
 -- out: id

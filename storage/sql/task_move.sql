@@ -14,11 +14,6 @@ from task t
 join active_task a on a.device_id = t.device_id and (not $3::bool or a.module in ('', $4::text))
 where t.job_id = $1::bigint and t.seq = any ($2::int[]) and (a.job_id, a.seq) <> (t.job_id, t.seq);
 
--- name: move_lock_product
--- in: bigint
--- out: id
-select id from product where id = $1::bigint for no key update;
-
 -- name: move_hold
 -- in: bigint int[] text
 -- out: seq
