@@ -113,15 +113,22 @@ enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_jo
 	return OK;
 }
 
+/* Another round over its rows. One that is under way is finished first, else what asks again and again would keep the
+ * far end from ever being looked at. */
+static void look_again(struct live_job *j)
+{
+	if (j->cursor >= j->run.tasks)
+		j->cursor = 0;
+	else if (j->cursor > 0)
+		j->again = true;
+}
+
 static void update(struct live_job *j, const struct tick_run *run)
 {
-	bool again = !j->live || run->rescan_no != j->run.rescan_no ||
-		     (j->run.max_per_minute == 0 && run->max_per_minute > 0);
-
-	if (again && (!j->live || j->cursor >= j->run.tasks))
+	if (!j->live)
 		j->cursor = 0;
-	else
-		j->again |= again;
+	else if (run->rescan_no != j->run.rescan_no || (j->run.max_per_minute == 0 && run->max_per_minute > 0))
+		look_again(j);
 	j->run = *run;
 	j->live = true;
 }
@@ -175,5 +182,5 @@ enum err jobs_sync(struct jobs *js, struct db *db)
 void jobs_rescan(struct jobs *js)
 {
 	for (size_t i = 0; i < js->n; i++)
-		js->items[i]->cursor = 0;
+		look_again(js->items[i]);
 }

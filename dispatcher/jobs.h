@@ -16,7 +16,7 @@ struct live_job {
 	struct pace pace;
 	struct ready ready;
 	int32_t cursor; /* rows up to here have been looked at */
-	bool again;	/* and then from the first one once more: what a call asks for lets a round be finished */
+	bool again;	/* and then from the first one once more */
 	int skipped;	/* ticks in a row without its lock */
 	bool live;
 	int64_t gone_boot_ms; /* since when it is not live */
@@ -36,7 +36,7 @@ enum err jobs_get(struct jobs *js, struct db *db, int64_t job_id, struct live_jo
 enum err jobs_renew(struct live_job *j, struct db *db, int32_t settings_no) MUST_USE;
 /* Brings the table in line with the live jobs of the database; new ones are loaded. */
 enum err jobs_sync(struct jobs *js, struct db *db) MUST_USE;
-/* Everything is to be looked at again: a snapshot of presence, the slow sweep. */
+/* Everything is to be looked at again, after the rounds that are under way: a snapshot of presence, the slow sweep. */
 void jobs_rescan(struct jobs *js);
 
 #endif
