@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Request heads, ranges and bodies of the package store's HTTP/1.1. Pure: no I/O. Called by
- * api/package_server.c. Strict where leniency would let two readers see two different requests. */
+ * api/package_conn.c. Strict where leniency would let two readers see two different requests. */
 #ifndef API_STORE_REQUEST_H
 #define API_STORE_REQUEST_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One upload: the fields of a form, then the file, which writer threads hash and put on disk piece by piece
  * so that the loop never waits for a disk. Memory per upload is bounded: the piece that is filled or written.
- * Called by the loop thread of api/package_server.c only, but for the writers inside. */
+ * Called by the loop thread of the package server only, but for the writers inside. */
 #ifndef API_UPLOAD_H
 #define API_UPLOAD_H
 
