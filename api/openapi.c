@@ -21,8 +21,7 @@ static void put_one_of(struct json_out *j, const char *words, bool numbers)
 	struct arena scratch, *a = &scratch;
 
 	arena_init(a);
-	json_key(j, "enum");
-	json_array(j);
+	json_put_array(j, "enum");
 	while (*words) {
 		size_t len = strcspn(words, " ");
 		int64_t n = 0;
@@ -69,8 +68,7 @@ static void put_text_limits(struct json_out *j, const struct field *f)
 static void put_object(struct json_out *j, const struct field *table)
 {
 	json_put_string(j, "type", "object");
-	json_key(j, "properties");
-	json_object(j);
+	json_put_object(j, "properties");
 	for (const struct field *f = table; f && f->name; f++) {
 		json_key(j, f->name);
 		put_schema(j, f);
@@ -83,8 +81,7 @@ static void put_array(struct json_out *j, const struct field *f)
 	json_put_string(j, "type", "array");
 	if (f->max_items > 0)
 		json_put_int(j, "maxItems", f->max_items);
-	json_key(j, "items");
-	json_object(j);
+	json_put_object(j, "items");
 	if (f->kind == FIELD_OBJS) {
 		put_object(j, f->of);
 	} else {
@@ -101,10 +98,8 @@ static void put_list(struct json_out *j, const struct field *f)
 		return;
 	}
 	json_put_string(j, "type", "object");
-	json_key(j, "properties");
-	json_object(j);
-	json_key(j, f->item);
-	json_object(j);
+	json_put_object(j, "properties");
+	json_put_object(j, f->item);
 	put_array(j, f);
 	json_object_end(j);
 	json_object_end(j);
@@ -155,8 +150,7 @@ static bool has_field(const struct field *table, const char *name)
 
 static void put_parameters(struct json_out *j, const struct field *table)
 {
-	json_key(j, "parameters");
-	json_array(j);
+	json_put_array(j, "parameters");
 	for (const struct field *f = table; f && f->name; f++) {
 		bool list = f->kind == FIELD_STRS || f->kind == FIELD_OBJS;
 
@@ -179,8 +173,7 @@ static void put_parameters(struct json_out *j, const struct field *table)
 		json_put_string(j, "name", "IotInstanceId");
 		json_put_string(j, "in", "query");
 		json_put_bool(j, "required", false);
-		json_key(j, "schema");
-		json_object(j);
+		json_put_object(j, "schema");
 		json_put_string(j, "description", "Instance; absent: the account's default one.");
 		put_type(j, "string", NULL);
 		json_object_end(j);
@@ -191,8 +184,7 @@ static void put_parameters(struct json_out *j, const struct field *table)
 
 static void put_errors(struct json_out *j, const struct action *a)
 {
-	json_key(j, "x-ota-errors");
-	json_array(j);
+	json_put_array(j, "x-ota-errors");
 	for (const enum err *e = a->fails; e && *e != OK; e++) {
 		json_object(j);
 		json_put_string(j, "code", err_info(*e)->api_code);
@@ -205,29 +197,28 @@ static void put_errors(struct json_out *j, const struct action *a)
 
 static void put_answer_member(struct json_out *j, const char *name, const char *type)
 {
-	json_key(j, name);
-	json_object(j);
+	json_put_object(j, name);
 	json_put_string(j, "type", type);
 	json_object_end(j);
 }
 
+/* An answer with an object of members; the caller adds them, and ends OBJECTS_OPEN objects. */
+#define OBJECTS_OPEN 5
+static void put_answer(struct json_out *j, const char *name, const char *description)
+{
+	json_put_object(j, name);
+	json_put_string(j, "description", description);
+	json_put_object(j, "content");
+	json_put_object(j, "application/json");
+	json_put_object(j, "schema");
+	json_put_string(j, "type", "object");
+	json_put_object(j, "properties");
+}
+
 static void put_responses(struct json_out *j, const struct action *a)
 {
-	json_key(j, "responses");
-	json_object(j);
-	json_key(j, "200");
-	json_object(j);
-	json_put_string(j, "description",
-			"Success, or a refusal by the business (Success false and a Code).");
-	json_key(j, "content");
-	json_object(j);
-	json_key(j, "application/json");
-	json_object(j);
-	json_key(j, "schema");
-	json_object(j);
-	json_put_string(j, "type", "object");
-	json_key(j, "properties");
-	json_object(j);
+	json_put_object(j, "responses");
+	put_answer(j, "200", "Success, or a refusal by the business (Success false and a Code).");
 	put_answer_member(j, "RequestId", "string");
 	put_answer_member(j, "Success", "boolean");
 	put_answer_member(j, "Code", "string");
@@ -238,17 +229,13 @@ static void put_responses(struct json_out *j, const struct action *a)
 		put_schema(j, f);
 	}
 	json_object_end(j);
-	json_key(j, "required");
-	json_array(j);
+	json_put_array(j, "required");
 	json_string(j, "RequestId");
 	json_string(j, "Success");
 	json_array_end(j);
-	json_object_end(j);
-	json_object_end(j);
-	json_object_end(j);
-	json_object_end(j);
-	json_key(j, "default");
-	json_object(j);
+	for (int i = 1; i < OBJECTS_OPEN; i++)
+		json_object_end(j);
+	json_put_object(j, "default");
 	json_put_string(j, "$ref", "#/components/responses/GatewayError");
 	json_object_end(j);
 	json_object_end(j);
@@ -258,8 +245,7 @@ static void put_operation(struct json_out *j, const struct action *a)
 {
 	static const char *const roles[] = { "", "viewer", "operator", "admin" };
 
-	json_key(j, "post");
-	json_object(j);
+	json_put_object(j, "post");
 	json_put_string(j, "operationId", a->name);
 	json_put_string(j, "description", a->doc ? a->doc : "");
 	json_put_string(j, "x-ota-methods", a->methods ? a->methods : "GET POST");
@@ -278,26 +264,13 @@ static void put_gateway_error(struct json_out *j)
 {
 	static const char *const members[] = { "RequestId", "HostId", "Code", "ErrorMessage", "Message" };
 
-	json_key(j, "components");
-	json_object(j);
-	json_key(j, "responses");
-	json_object(j);
-	json_key(j, "GatewayError");
-	json_object(j);
-	json_put_string(j, "description", "Refused before the action ran.");
-	json_key(j, "content");
-	json_object(j);
-	json_key(j, "application/json");
-	json_object(j);
-	json_key(j, "schema");
-	json_object(j);
-	json_put_string(j, "type", "object");
-	json_key(j, "properties");
-	json_object(j);
+	json_put_object(j, "components");
+	json_put_object(j, "responses");
+	put_answer(j, "GatewayError", "Refused before the action ran.");
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		put_answer_member(j, members[i], "string");
 	put_answer_member(j, "Success", "boolean");
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < OBJECTS_OPEN + 2; i++)
 		json_object_end(j);
 }
 
@@ -310,8 +283,7 @@ void openapi_print(struct buf *out)
 	j = json_new_pretty(&arena, out);
 	json_object(j);
 	json_put_string(j, "openapi", "3.1.0");
-	json_key(j, "info");
-	json_object(j);
+	json_put_object(j, "info");
 	json_put_string(j, "title", "otad management API");
 	json_put_string(j, "version", "2018-01-20");
 	json_put_string(
@@ -319,11 +291,9 @@ void openapi_print(struct buf *out)
 		"RPC style: every action is a GET or POST of / with Action and Version as parameters or as "
 		"the headers x-acs-action and x-acs-version; the paths below name the actions.");
 	json_object_end(j);
-	json_key(j, "paths");
-	json_object(j);
+	json_put_object(j, "paths");
 	for (size_t i = 0; actions[i]; i++) {
-		json_key(j, arena_printf(&arena, "/?Action=%s", actions[i]->name));
-		json_object(j);
+		json_put_object(j, arena_printf(&arena, "/?Action=%s", actions[i]->name));
 		put_operation(j, actions[i]);
 		json_object_end(j);
 	}

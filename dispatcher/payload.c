@@ -27,8 +27,7 @@ static void put_ext_data(struct json_out *j, const struct payload *p)
 {
 	if (p->tags == 0 && !*p->udi)
 		return;
-	json_key(j, "extData");
-	json_object(j);
+	json_put_object(j, "extData");
 	for (size_t i = 0; i < p->tags; i++)
 		json_put_string(j, p->tag_keys[i], p->tag_values[i]);
 	if (*p->udi)
@@ -72,8 +71,7 @@ static void put_files(struct json_out *j, const struct payload *p)
 		json_put_int(j, "isDiff", 1);
 	json_put_string(j, "signMethod", wire_method(p));
 	put_module(j, p);
-	json_key(j, "files");
-	json_array(j);
+	json_put_array(j, "files");
 	for (size_t i = 0; i < p->files_n; i++) {
 		json_object(j);
 		json_put_int(j, "fileSize", p->files[i].size);
@@ -89,8 +87,7 @@ static void put_files(struct json_out *j, const struct payload *p)
 static void put_data(struct json_out *j, const struct payload *p)
 {
 	ensure(p->files_n > 0);
-	json_key(j, "data");
-	json_object(j);
+	json_put_object(j, "data");
 	if (p->files_n > 1)
 		put_files(j, p);
 	else
@@ -129,8 +126,7 @@ void payload_get_none(struct arena *a, struct buf *out, const char *id)
 	json_object(j);
 	json_put_string(j, "id", id);
 	json_put_int(j, "code", 200);
-	json_key(j, "data");
-	json_object(j);
+	json_put_object(j, "data");
 	json_object_end(j);
 	json_object_end(j);
 }
@@ -144,8 +140,7 @@ void payload_block_reply(struct arena *a, struct buf *out, const struct payload_
 	json_object(j);
 	json_put_string(j, "id", b->id);
 	json_put_int(j, "code", b->code);
-	json_key(j, "data");
-	json_object(j);
+	json_put_object(j, "data");
 	if (b->file_token)
 		json_put_string(j, "fileToken", b->file_token);
 	if (b->block) {

@@ -58,8 +58,7 @@ void register_reply_http(struct arena *a, struct buf *to, enum register_result r
 	json_object(j);
 	json_put_int(j, "code", results[r].code);
 	if (r == REGISTER_DONE) {
-		json_key(j, "data");
-		json_object(j);
+		json_put_object(j, "data");
 		json_put_string(j, "productKey", pk);
 		json_put_string(j, "deviceName", dn);
 		json_put_string(j, "deviceSecret", secret);

@@ -156,8 +156,7 @@ static char *form_policy(struct arena *a, const char *key, int64_t max_bytes, ut
 	format_utc_ms(until, expiration);
 	json_object(j);
 	json_put_string(j, "expiration", expiration);
-	json_key(j, "conditions");
-	json_array(j);
+	json_put_array(j, "conditions");
 	json_array(j);
 	json_string(j, "content-length-range");
 	json_int(j, 0);

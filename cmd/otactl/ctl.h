@@ -53,8 +53,10 @@ void ctl_next(struct ctl *c);
 /* Is standard output a terminal (progress bars) or a file (plain lines)? */
 bool ctl_terminal(void);
 
-/* Lines of cells in columns as wide as their widest cell; the first line is the heading. In the arena. */
+/* Lines of cells in columns as wide as their widest cell, with a first line of headings (words, separated by blanks) or
+ * without. In the arena. */
 struct table;
+struct table *table_headed(struct ctl *c, const char *headings);
 struct table *table_new(struct ctl *c, int columns);
 void table_cell(struct table *t, const char *text);
 void table_int(struct table *t, int64_t n);

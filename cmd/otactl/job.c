@@ -58,11 +58,9 @@ static const char *status_text(struct ctl *c, const struct report_job *j)
 
 static enum err job_list(struct ctl *c)
 {
-	static const char *const heads[] = { "JOBID", "STATUS",	   "PRODUCT", "VERSION",  "TARGETS", "TASKS",
-					     "OPEN",  "SUCCEEDED", "FAILED",  "CANCELED", "CREATED" };
 	const char *limit_text = ctl_option(c, "limit");
 	const struct report_job *list;
-	struct table *t = table_new(c, (int)ARRAY_LEN(heads));
+	struct table *t = table_headed(c, "JOBID STATUS PRODUCT VERSION TARGETS TASKS OPEN SUCCEEDED FAILED CANCELED CREATED");
 	int64_t account = 0, limit = LIST_DEFAULT;
 	size_t n;
 
@@ -71,8 +69,6 @@ static enum err job_list(struct ctl *c)
 	if (ctl_option(c, "account"))
 		TRY(ctl_account(c, &account));
 	TRY(store_report_jobs(c->db, account, ctl_option(c, "live") != NULL, (int)limit, &list, &n));
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(t, heads[i]);
 	for (size_t i = 0; i < n; i++) {
 		const struct report_job *j = &list[i];
 

@@ -51,16 +51,13 @@ static enum err key_create(struct ctl *c)
 
 static enum err key_list(struct ctl *c)
 {
-	static const char *const heads[] = { "ACCESSKEYID", "NAME", "ROLE", "STATE", "CREATED" };
 	const struct report_key *list;
-	struct table *t = table_new(c, 5);
+	struct table *t = table_headed(c, "ACCESSKEYID NAME ROLE STATE CREATED");
 	int64_t account;
 	size_t n;
 
 	TRY(ctl_account(c, &account));
 	TRY(store_report_keys(c->db, account, &list, &n));
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(t, heads[i]);
 	for (size_t i = 0; i < n; i++) {
 		table_cell(t, list[i].key_id);
 		table_cell(t, list[i].name);

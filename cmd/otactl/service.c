@@ -70,16 +70,13 @@ static enum err service_create(struct ctl *c)
 
 static enum err service_list(struct ctl *c)
 {
-	static const char *const heads[] = { "NAME", "STATE", "CREATED" };
 	const struct service *list;
-	struct table *t = table_new(c, 3);
+	struct table *t = table_headed(c, "NAME STATE CREATED");
 	int64_t account;
 	size_t n;
 
 	TRY(ctl_account(c, &account));
 	TRY(store_service_list(c->db, account, &list, &n));
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(t, heads[i]);
 	for (size_t i = 0; i < n; i++) {
 		table_cell(t, list[i].name);
 		table_cell(t, list[i].disabled ? "disabled" : "enabled");

@@ -75,14 +75,11 @@ static enum err account_create(struct ctl *c)
 
 static enum err account_list(struct ctl *c)
 {
-	static const char *const heads[] = { "ACCOUNT", "CREATED", "INSTANCES", "KEYS", "PRODUCTS" };
 	const struct report_account *list;
-	struct table *t = table_new(c, 5);
+	struct table *t = table_headed(c, "ACCOUNT CREATED INSTANCES KEYS PRODUCTS");
 	size_t n;
 
 	TRY(store_report_accounts(c->db, &list, &n));
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(t, heads[i]);
 	for (size_t i = 0; i < n; i++) {
 		table_cell(t, list[i].name);
 		table_time(t, list[i].created_ms);
@@ -122,15 +119,12 @@ static enum err instance_create(struct ctl *c)
 static enum err instance_list(struct ctl *c)
 {
 	const struct report_instance *list;
-	struct table *t = table_new(c, 3);
+	struct table *t = table_headed(c, "INSTANCE DEFAULT CREATED");
 	int64_t account;
 	size_t n;
 
 	TRY(ctl_account(c, &account));
 	TRY(store_report_instances(c->db, account, &list, &n));
-	table_cell(t, "INSTANCE");
-	table_cell(t, "DEFAULT");
-	table_cell(t, "CREATED");
 	for (size_t i = 0; i < n; i++) {
 		table_cell(t, list[i].instance_id);
 		table_cell(t, list[i].is_default ? "yes" : "no");

@@ -45,6 +45,25 @@ void table_cell(struct table *t, const char *text)
 	t->end = &cell->next;
 }
 
+struct table *table_headed(struct ctl *c, const char *headings)
+{
+	const char *word[COLUMNS_MAX];
+	struct table *t;
+	int n = 0;
+
+	for (const char *s = headings; *s; s += strspn(s, " ")) {
+		size_t len = strcspn(s, " ");
+
+		ensure(n < COLUMNS_MAX);
+		word[n++] = arena_strndup(c->arena, s, len);
+		s += len;
+	}
+	t = table_new(c, n);
+	for (int i = 0; i < n; i++)
+		table_cell(t, word[i]);
+	return t;
+}
+
 void table_int(struct table *t, int64_t n)
 {
 	table_cell(t, arena_printf(t->arena, "%lld", (long long)n));

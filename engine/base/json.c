@@ -90,6 +90,18 @@ void json_bool(struct json_out *j, bool v)
 	good(yajl_gen_bool(j->gen, v));
 }
 
+void json_put_object(struct json_out *j, const char *key)
+{
+	json_key(j, key);
+	json_object(j);
+}
+
+void json_put_array(struct json_out *j, const char *key)
+{
+	json_key(j, key);
+	json_array(j);
+}
+
 void json_put_string(struct json_out *j, const char *key, const char *s)
 {
 	json_key(j, key);

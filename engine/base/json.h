@@ -20,7 +20,9 @@ void json_key(struct json_out *j, const char *key);
 void json_string(struct json_out *j, const char *s);
 void json_int(struct json_out *j, int64_t n);
 void json_bool(struct json_out *j, bool v);
-/* key and value in one call. */
+/* key and value in one call; of an object or array, its beginning. */
+void json_put_object(struct json_out *j, const char *key);
+void json_put_array(struct json_out *j, const char *key);
 void json_put_string(struct json_out *j, const char *key, const char *s);
 void json_put_int(struct json_out *j, const char *key, int64_t n);
 void json_put_bool(struct json_out *j, const char *key, bool v);
