@@ -582,12 +582,12 @@ def test_group_job(api, fleet):
 
 def test_deletion_against_a_job(api, stack, fleet):
     """However the two calls meet, no job is made of a group that is gone."""
-    f = fleet(1, "1.0.0")
+    f = fleet(15, "1.0.0")  # one a round: a task that loses to the one before ends its job at once
     fw = api.firmware(f.pk)
     met = set()
-    for _ in range(15):
+    for row in f.rows:
         gid, codes = group(api), {}
-        add(api, gid, f.rows)
+        add(api, gid, [row])
         calls = [("DeleteDeviceGroup", {"GroupId": gid}),
                  ("CreateOTAStaticUpgradeJob", {"FirmwareId": fw.id, "ProductKey": f.pk, "TargetSelection": "GROUP",
                                                 "GroupId": gid, "GroupType": "LINK_PLATFORM"})]
