@@ -163,9 +163,13 @@ where r.job_id = u.job_id;
 -- name: making_fail
 -- in: bigint int[] text[] bigint
 -- out:
+-- The key of the job comes with the seqs: to a planner that has never heard of a new job it has no tasks, and walking
+-- through all of them for each of ours would cost nothing.
+with u as materialized (
+	select $1::bigint as job_id, u.seq, u.reason from unnest($2::int[], $3::text[]) as u(seq, reason)
+)
 update task t set state = 6, task_desc = u.reason, modified_ms = $4::bigint
-from unnest($2::int[], $3::text[]) as u(seq, reason)
-where t.job_id = $1::bigint and t.seq = u.seq;
+from u where t.job_id = u.job_id and t.seq = u.seq;
 
 -- name: making_cancel_chunk
 -- in: bigint int int text int bigint
@@ -228,15 +232,16 @@ where o.job_id = $1::bigint and o.no = $2::int;
 -- name: order_write
 -- in: bigint int int int
 -- out: written
--- Writes order $2 of job $1 into the rows $3+1 .. $4 that it covers and frees their devices.
+-- Writes order $2 of job $1 into the rows $3+1 .. $4 that it covers and frees their devices. As in making_fail, the key
+-- of the job comes with the seqs.
 with o as (
 	select * from job_order where job_id = $1::bigint and no = $2::int
 ), hit as (
-	select t.seq, t.device_id, t.state from task t, o
+	select t.job_id, t.seq, t.device_id, t.state from task t, o
 	where t.job_id = $1 and t.seq > $3::int and t.seq <= $4::int and t.order_no < o.no
 	  and (o.state_mask >> t.state) & 1 = 1
 ), freed as (
-	delete from active_task a using hit where a.device_id = hit.device_id and a.job_id = $1 and a.seq = hit.seq
+	delete from active_task a using hit where a.device_id = hit.device_id and a.job_id = hit.job_id and a.seq = hit.seq
 ), logged as (
 	insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
 	select o.at_ms, $1, hit.seq, hit.seq, hit.state, 7, o.why, o.reason
@@ -244,7 +249,7 @@ with o as (
 ), moved as (
 	update task t set state = 7, order_no = o.no, task_desc = o.reason, modified_ms = o.at_ms, timeout_ms = null,
 		retry_ms = null, verdict_ms = null, pending_version = null
-	from hit, o where t.job_id = $1 and t.seq = hit.seq
+	from hit, o where t.job_id = hit.job_id and t.seq = hit.seq
 	returning 1
 )
 select count(*) as written from moved;
