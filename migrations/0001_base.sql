@@ -460,6 +460,55 @@ create table task_event (
 create index task_event_task on task_event (job_id, seq);
 create table task_event_rest partition of task_event default;
 
+-- How many tasks are in which state, for lists of one state: block n of a job is its tasks 2048 n + 1 .. 2048 (n + 1).
+-- Counted from the log, under the job's lock as that is.
+create table task_tally (
+	job_id        bigint not null,
+	block         int not null,
+	n_confirm     int not null,
+	n_queued      int not null,
+	n_notified    int not null,
+	n_in_progress int not null,
+	n_succeeded   int not null,
+	n_failed      int not null,
+	n_canceled    int not null,
+	primary key (job_id, block)
+) with (fillfactor = 50);
+
+-- Nearly all moves are of one task; ranges are of tasks that were made together.
+create function task_tally_moved() returns trigger language plpgsql as $$
+begin
+	insert into task_tally as t
+	select m.job_id, m.block,
+	       sum(case m.to_state when 1 then n else 0 end - case m.from_state when 1 then n else 0 end),
+	       sum(case m.to_state when 2 then n else 0 end - case m.from_state when 2 then n else 0 end),
+	       sum(case m.to_state when 3 then n else 0 end - case m.from_state when 3 then n else 0 end),
+	       sum(case m.to_state when 4 then n else 0 end - case m.from_state when 4 then n else 0 end),
+	       sum(case m.to_state when 5 then n else 0 end - case m.from_state when 5 then n else 0 end),
+	       sum(case m.to_state when 6 then n else 0 end - case m.from_state when 6 then n else 0 end),
+	       sum(case m.to_state when 7 then n else 0 end - case m.from_state when 7 then n else 0 end)
+	from (
+		select job_id, (seq - 1) >> 11 as block, from_state, to_state, count(*) as n
+		from moved where seq = to_seq and from_state <> to_state
+		group by 1, 2, 3, 4
+		union all
+		select e.job_id, b.block, e.from_state, e.to_state,
+		       least(e.to_seq, (b.block + 1) << 11) - greatest(e.seq, (b.block << 11) + 1) + 1
+		from moved e cross join generate_series((e.seq - 1) >> 11, (e.to_seq - 1) >> 11) as b(block)
+		where e.seq < e.to_seq
+	) m
+	group by 1, 2
+	order by 1, 2
+	on conflict (job_id, block) do update set
+		n_confirm = t.n_confirm + excluded.n_confirm, n_queued = t.n_queued + excluded.n_queued,
+		n_notified = t.n_notified + excluded.n_notified, n_in_progress = t.n_in_progress + excluded.n_in_progress,
+		n_succeeded = t.n_succeeded + excluded.n_succeeded, n_failed = t.n_failed + excluded.n_failed,
+		n_canceled = t.n_canceled + excluded.n_canceled;
+	return null;
+end $$;
+create trigger task_tally_moved after insert on task_event referencing new table as moved
+	for each statement execute function task_tally_moved();
+
 -- The time of pace: a machine's time since it was started, moved to what the time was when otad first ran on it. The
 -- database's clock may jump, and so may ours with it; a minute of pushes does not get shorter by that.
 create table machine (

@@ -72,6 +72,7 @@ static int64_t count_of(const struct rows *r, enum task_state state)
 enum err store_task_page(struct db *db, int64_t job_id, enum task_state state, int64_t from, int64_t count,
 			 const struct task_row **ret, size_t *ret_n, int64_t *ret_total)
 {
+	enum stmt page;
 	struct rows *r;
 	struct args a;
 	int64_t total;
@@ -79,17 +80,19 @@ enum err store_task_page(struct db *db, int64_t job_id, enum task_state state, i
 	args_init(&a, db);
 	arg_int(&a, job_id);
 	TRY(db_one(db, S_task_counts, &a, &r));
+	page = state == TASK_NONE ? S_task_page_all
+	       : row_bool(r, 0, C_task_counts_ordered) ? S_task_page_ordered : S_task_page_state;
 	total = count_of(r, state);
 	*ret_total = total;
 	*ret_n = 0;
 	if (from >= total)
 		return OK;
 	arg_int(&a, from);
-	/* Never asks for more than there are: so the walk ends with the last one. */
+	/* Never asks for more than there are: so the walk of task_page_ordered ends with the last one. */
 	arg_int(&a, i64_min(count, total - from));
 	if (state != TASK_NONE)
 		arg_int(&a, state);
-	TRY(db_run(db, state == TASK_NONE ? S_task_page_all : S_task_page_state, &a, &r));
+	TRY(db_run(db, page, &a, &r));
 	*ret = task_rows(db, r);
 	*ret_n = (size_t)rows_count(r);
 	return OK;

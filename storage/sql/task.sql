@@ -15,20 +15,47 @@ order by t.seq;
 -- name: task_page_state
 -- in: bigint bigint bigint int
 -- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
--- Walks the job in order of seq until the page is full; the caller asks for no more than there are. What task_now
--- says, with the job's orders read once and not per row.
+-- Reads only the blocks that the page is in. While a bulk order is being written the blocks do not count what it covers:
+-- see task_page_ordered. The key of the job comes with the blocks: as in making_fail.
+with tally as (
+	select b.job_id, b.block, n, sum(n) over (order by b.block) - n as before
+	from task_tally b cross join lateral (
+		select (array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled])[$4::int] as n) c
+	where b.job_id = $1::bigint and n > 0
+), part as materialized (
+	select job_id, block, before from tally where before + n > $2::bigint and before < $2 + $3::bigint
+), t as (
+	select t.* from part cross join lateral (
+		select * from task t
+		where t.job_id = part.job_id and t.seq > part.block << 11 and t.seq <= (part.block + 1) << 11 and t.state = $4
+		offset 0) t
+	order by t.seq offset $2 - (select min(before) from part) limit $3
+)
+select t.seq, t.state::int, t.task_desc, t.progress, t.src_version, t.device_id, coalesce(d.name, x.name) as device_name,
+       t.created_ms, t.modified_ms, t.timeout_min
+from t
+left join device d on d.id = t.device_id
+left join device_deleted x on x.device_id = t.device_id
+order by t.seq;
+
+-- name: task_page_ordered
+-- in: bigint bigint bigint int
+-- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
+-- The same while bulk orders are being written: walks the job in order of seq until the page is full; the caller asks for
+-- no more than there are. What task_now says, with the job's orders read once and not per row.
 with o as materialized (
-	select no, state_mask, reason, at_ms from job_order where job_id = $1::bigint
+	select no, state_mask, reason, at_ms from job_order where job_id = $1::bigint and not done
 ), t as (
 	select * from (
-		select t.*, (select min(o.no) from o where o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1) as by
+		select t.*, case when t.order_no < (select max(no) from o) then (
+			select min(o.no) from o where o.no > t.order_no and (o.state_mask >> t.state) & 1 = 1) end as by
 		from task t
 		where t.job_id = $1 and t.seq <= (select made_seq from job_run where job_id = $1)
 	) t
 	where case when by is null then state else 7 end = $4::int
 	order by seq offset $2::bigint limit $3::bigint
 )
-select t.seq, $4::smallint as state, coalesce(o.reason, t.task_desc) as task_desc, t.progress, t.src_version,
+select t.seq, $4::int as state, coalesce(o.reason, t.task_desc) as task_desc, t.progress, t.src_version,
        t.device_id, coalesce(d.name, x.name) as device_name, t.created_ms, coalesce(o.at_ms, t.modified_ms) as modified_ms,
        t.timeout_min
 from t
@@ -41,15 +68,14 @@ order by t.seq;
 -- in: bigint bigint text[]
 -- out: seq state task_desc progress src_version device_id device_name created_ms modified_ms timeout_min
 -- The tasks of named devices of product $2; also of deleted ones, whose name may be another's by now.
-with named as (
-	select d.id, d.name from device d where d.product_id = $2::bigint and d.name = any ($3::text[])
+with named as materialized (
+	select $1::bigint as job_id, d.id, d.name from device d where d.product_id = $2::bigint and d.name = any ($3::text[])
 	union all
-	select x.device_id, x.name from device_deleted x where x.product_id = $2 and x.name = any ($3)
+	select $1, x.device_id, x.name from device_deleted x where x.product_id = $2 and x.name = any ($3)
 )
 select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id, n.name as device_name, t.created_ms,
        t.modified_ms, t.timeout_min
-from task_now t join named n on n.id = t.device_id
-where t.job_id = $1::bigint
+from named n join task_now t on t.job_id = n.job_id and t.device_id = n.id
 order by t.seq;
 
 -- name: task_unfinished
@@ -68,9 +94,11 @@ order by n.job_id desc, n.seq desc;
 
 -- name: task_counts
 -- in: bigint
--- out: n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled
-select n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled
-from job_run where job_id = $1::bigint;
+-- out: n_confirm n_queued n_notified n_in_progress n_succeeded n_failed n_canceled ordered
+-- ordered: a bulk order is being written.
+select n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled,
+       exists (select from job_order where job_id = $1::bigint and not done) as ordered
+from job_run where job_id = $1;
 
 -- name: task_product_of_device
 -- in: bigint

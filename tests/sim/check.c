@@ -101,6 +101,31 @@ static void check_packages(struct world *w)
 			       (int)w->packages[i].status);
 }
 
+/* What lists of one state go by: blocks that count what is there, and no written order that covers a task still. */
+static void check_tallies(struct world *w)
+{
+	struct rows *r = query(w, "with there as ("
+				  " select t.job_id, (t.seq - 1) / 2048 as block, t.state, count(*) as n from task t"
+				  " join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq group by 1, 2, 3"
+				  "), told as ("
+				  " select job_id, block, state, n from task_tally cross join lateral unnest(array[n_confirm, n_queued,"
+				  " n_notified, n_in_progress, n_succeeded, n_failed, n_canceled]) with ordinality as u(n, state)"
+				  " where n <> 0"
+				  ") select job_id, block, state, there.n, told.n from there full join told using (job_id, block, state)"
+				  " where there.n is distinct from told.n limit 1");
+
+	if (rows_count(r) > 0)
+		broken(w, "block %lld of job key %lld has %lld tasks in state %lld, its tally says %lld", (long long)row_int(r, 0, 1),
+		       (long long)row_int(r, 0, 0), (long long)row_int(r, 0, 3), (long long)row_int(r, 0, 2),
+		       (long long)row_int(r, 0, 4));
+	r = query(w, "select t.job_id, t.seq from job_order o join job_run r using (job_id)"
+		     " join task t on t.job_id = o.job_id and t.seq <= r.made_seq"
+		     " where o.done and t.order_no < o.no and (o.state_mask >> t.state) & 1 = 1 limit 1");
+	if (rows_count(r) > 0)
+		broken(w, "task %lld of job key %lld is covered by an order that is written", (long long)row_int(r, 0, 1),
+		       (long long)row_int(r, 0, 0));
+}
+
 /* ---- one look ---- */
 
 /* No move, no job, no timer, and only lines of the broker were applied: then nothing that is looked at can have
@@ -146,6 +171,8 @@ static void look(struct world *w, struct arena *a, enum actor by)
 		check_job(w, &s.jobs[i]);
 	check_packages(w);
 	check_notices(w, &s);
+	if (s.whole)
+		check_tallies(w);
 	m->last_look = clock_now();
 }
 
