@@ -9,6 +9,7 @@ from mqtt_device import MqttDevice
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 FORMAT = "iot.common.InvalidFormattedParameter"
 TOO_LONG = "iot.firmware.ParameterSizeExceedMax"
+GARBLED = "InvalidParameter.Format"
 
 # Errors whose making takes a stack, a clock or a moment of their own: the test that has them.
 ELSEWHERE = {
@@ -204,38 +205,103 @@ def beyond(schema):
         yield "a b 水"
 
 
-def spoiled(p, at=""):
+def unreadable(schema, invalid):
+    """Texts that no value of this type has -> (text, code)"""
+    if schema["type"] == "string":
+        yield "a\0b", GARBLED
+    elif schema["type"] == "integer":
+        for text in ("many", "1.5", "0x1", " 1", "9" * 20, "-" + "9" * 20, *[str(2**31)] * (schema["format"] == "int32")):
+            yield text, invalid
+    elif schema["type"] == "boolean":
+        for text in ("maybe", "2"):
+            yield text, invalid
+
+
+def spoiled(p):
     """Every kind of value that a parameter must not have -> (parameters as they are sent, code). A value None takes the
     parameter away."""
-    name, schema = at + p["name"], p["schema"]
+    name, schema = p["name"], p["schema"]
     invalid = "Invalid" + name
     limit = p.get("x-ota-error", invalid)
     if p["required"]:
         yield {name: None}, "Missing" + name
         if schema["type"] != "array":
             yield {name: ""}, "Missing" + name
-    if schema["type"] == "integer":
-        for text in ("many", "1.5", "0x1", " 1", "9" * 20, "-" + "9" * 20):
-            yield {name: text}, invalid
-        if schema["format"] == "int32":
-            yield {name: 2**31}, invalid
-    elif schema["type"] == "boolean":
-        for text in ("maybe", "2"):
-            yield {name: text}, invalid
-    elif schema["type"] == "array":
+    for text, code in unreadable(schema, invalid):
+        yield {name: text}, code
+    if schema["type"] == "array":
         item = schema["items"]
         one = "x" if item["type"] == "string" else {
             k: 1 if v["type"] == "integer" else "x" for k, v in item["properties"].items()}
         for wrong, value in ((name, "x"), (name + ".0", "x"), (name + ".01", "x"), (name + ".x", "x")):
             yield {name: None, wrong: value}, "Invalid" + wrong
+        yield {name: ["a\0b"]}, GARBLED
         if item["type"] == "object":
             yield {name: None, name + ".1": "x"}, f"Invalid{name}.1"
+            for member, kind in item["properties"].items():
+                for text, code in unreadable(kind, f"Invalid{name}.1.{member}"):
+                    yield {name: None, f"{name}.1.{member}": text}, code
         if "maxItems" in schema:
             yield {name: [one] * (schema["maxItems"] + 1)}, TOO_LONG
         for value in beyond(item):
             yield {name: [value]}, limit
     for value in beyond(schema):
         yield {name: value}, limit
+
+
+def strange(api, w):
+    """Ids of objects of one account, by the parameters that name them."""
+    return {"ProductKey": w.pk, "IotId": w.first["IotId"], "FirmwareId": w.fw, "JobId": w.job, "TaskId": w.task,
+            "GroupId": w.group, "SuperGroupId": w.top, "ApplyId": w.order, "FirmwareUrl": w.url, "Url": w.url,
+            "DnListFileUrl": api.name_list(["first"])}
+
+
+def gone(stack, api, w):
+    """Ids as good as those of strange(), of what an account had and has not any more."""
+    pk, firmware = api.product(), api.firmware(w.pk, "7.0.0").id
+    device = api.device(pk)
+    job = w.static(firmware, ProductKey=w.pk, TargetSelection="SPECIFIC", TargetDeviceName=["third"], NeedConfirm=True)
+    task = api.wait_task(job, "third", ("CONFIRM", "FAILED"))["TaskId"]
+    api.must("CancelOTATaskByJob", JobId=job, CancelUnconfirmedTask=True)
+    group = api.must("CreateDeviceGroup", GroupName=new())["Data"]["GroupId"]
+    api.must("DeleteDevice", IotId=device["IotId"])
+    api.must("DeleteProduct", ProductKey=pk)
+    api.must("DeleteOTAFirmware", FirmwareId=firmware)
+    api.must("DeleteDeviceGroup", GroupId=group)
+    # No call deletes a job, nor what is left of its package.
+    for table in ("task", "job_target", "job_order", "job_run"):
+        stack.sql(f"delete from {table} where job_id = (select max(id) from job)")
+    for table in ("job where id = (select max(id) from job)", "firmware_file where firmware_id = (select max(id) from firmware)",
+                  "firmware where id = (select max(id) from firmware)"):
+        stack.sql(f"delete from {table}")
+    forms = [api.must(a)["Data"] for a in ("GenerateOTAUploadURL", "GenerateDeviceNameListURL")]
+    return {"ProductKey": pk, "IotId": device["IotId"], "FirmwareId": firmware, "JobId": job, "TaskId": task,
+            "GroupId": group, "SuperGroupId": group, "ApplyId": 2**50, "FirmwareUrl": forms[0]["FirmwareUrl"],
+            "Url": forms[0]["FirmwareUrl"], "DnListFileUrl": forms[1]["FileUrl"]}
+
+
+# What a good request needs beside such a parameter, so that it counts.
+BESIDE = {
+    ("CreateOTAStaticUpgradeJob", "GroupId"): {"TargetSelection": "GROUP", "TargetDeviceName": None,
+                                               "GroupType": "LINK_PLATFORM"},
+    ("CreateOTAStaticUpgradeJob", "DnListFileUrl"): {"TargetDeviceName": None},
+    ("CreateOTADynamicUpgradeJob", "GroupId"): {"SrcVersion": None, "GroupType": "LINK_PLATFORM_DYNAMIC"},
+    ("CreateOTAFirmware", "Url"): {"FirmwareUrl": None},
+}
+
+
+def naming(op, request, ids):
+    """-> (name, value, request with it) for every parameter of an action that names one of these objects"""
+    for p in op["parameters"]:
+        name, schema = p["name"], p["schema"]
+        fields = schema.get("items", {}).get("properties", {})
+        for field in [f for f in fields if f in ids]:
+            items = request.get(name) or [{f: "x" for f in fields if f not in ids}]
+            yield field, ids[field], {**request, **BESIDE.get((op["operationId"], field), {}),
+                                      name: [{**item, field: ids[field]} for item in items]}
+        if name in ids:
+            yield name, ids[name], {**request, **BESIDE.get((op["operationId"], name), {}),
+                                    name: [ids[name]] if schema["type"] == "array" else ids[name]}
 
 
 # An object that there is not: error -> parameter, value.

@@ -13,7 +13,7 @@ import refusals
 from client import node_env
 from conftest import ROOT
 
-VIA = ["iot", "iot-v2", "pop-get", "pop-post", "py", "py-v2", "py-classic"]
+VIA = ["iot", "iot-v2", "pop-get", "pop-post", "py", "py-v2", "py-classic", "go", "go-classic"]
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -26,14 +26,19 @@ def operations(stack):
 
 @pytest.fixture(scope="module")
 def seen():
-    """What this module has had: (via, action, parameter) of successes, (action, code) of refusals."""
-    return {"parameters": set(), "errors": set()}
+    """What this module has had: (via, action, parameter) of successes, (action, code) of refusals, (RequestId, action,
+    result) of both."""
+    return {"parameters": set(), "errors": set(), "calls": set()}
+
+
+def default_instance(stack, ak):
+    return stack.sql_one("select i.instance_id from instance i join access_key k using (account_id)"
+                         " where i.is_default and k.key_id = %s", ak)
 
 
 @pytest.fixture(scope="module")
 def instance(stack):
-    return stack.sql_one("select i.instance_id from instance i join access_key k using (account_id)"
-                         " where i.is_default and k.key_id = %s", stack.ak)
+    return default_instance(stack, stack.ak)
 
 
 # ---- full requests ----
@@ -81,14 +86,17 @@ def vendor(stack):
     node = ["node", str(HERE / "clients.mjs"), str(ROOT / "build/npm/node_modules")]
     python = ["/usr/bin/python3", "-S", str(HERE / "python_clients.py")]
     path = os.pathsep.join([str(ROOT / "tests/it/sdk"), str(ROOT / "build/sdk-management")])
+    go = [ROOT / "build/sdk-go/go_clients"]
+    # Again, for it may have been changed.
+    subprocess.run(["go", "build", "-buildvcs=false", "-o", *go, "."], cwd=HERE / "go_clients", check=True)
     running = {}
-    for language, words in (("node", node), ("python", python)):
+    for language, words in (("node", node), ("py", python), ("go", go)):
         running[language] = subprocess.Popen([*words, stack.endpoint, stack.ak, stack.sk],
                                              env=node_env(PYTHONPATH=path), stdin=subprocess.PIPE,
                                              stdout=subprocess.PIPE, text=True)
 
     def call(via, action, params):
-        process = running["python" if via.startswith("py") else "node"]
+        process = running.get(via[:2], running["node"])
         process.stdin.write(json.dumps({"via": via, "action": action, "params": params}) + "\n")
         process.stdin.flush()
         return json.loads(process.stdout.readline())
@@ -106,6 +114,7 @@ def test_full_requests(stack, api, vendor, operations, seen, instance, via):
         body = answer.get("body", {})
         assert body.get("Success") is True and "Code" not in body, (action, params, answer)
         conforms(body, answer_schema(operations[action]), action)
+        seen["calls"].add((body["RequestId"], action, "OK"))
         for name, value in params.items():
             seen["parameters"] |= {(via, action, p) for p in spelt(name, value)}
         return body
@@ -143,6 +152,7 @@ def refused(api, operations, seen, good):
         if answer.status == 200:
             assert code in documented, f"{action} answers {code}, which it does not document"
             assert documented[code]["status"] == 200
+            seen["calls"].add((answer.body["RequestId"], action, code))
         else:
             assert answer.status == 400 and not code.startswith("iot."), (action, answer.text[:500])
         assert answer.message == answer.body["Message"] != ""
@@ -159,17 +169,56 @@ def test_every_invalid_value(operations, refused):
             for changes, code in refusals.spoiled(p):
                 refused(action, changes, code)
                 n += 1
-    assert n > 800
+    assert n > 1100
 
 
-def test_no_such_instance(operations, good, api):
+def test_no_such_instance(stack, operations, good, api, stranger):
+    foreign = default_instance(stack, stranger.ak)
     for action in operations:
-        api.refused(action, "iot.system.InstanceNotFound", {**good[action], "IotInstanceId": "nobody"})
+        answers = [api.refused(action, "iot.system.InstanceNotFound", {**good[action], "IotInstanceId": i})
+                   for i in (foreign, "nobody")]
+        assert shown(answers[0], foreign) == shown(answers[1], "nobody")
+
+
+# ---- other accounts ----
+
+def shown(answer, name):
+    """An answer without what differs between any two, and the id that was asked for."""
+    body = {k: v for k, v in answer.body.items() if k != "RequestId"}
+    return answer.status, json.dumps(body, sort_keys=True).replace(json.dumps(name).strip('"'), "ID")
+
+
+def test_foreign_objects_look_absent(stack, api, stranger, world, operations):
+    """Whatever names an object of another account is answered as what names none, in a request that is good otherwise."""
+    theirs = refusals.World(stack, stranger, default_instance(stack, stranger.ak))
+    requests, foreign, absent = refusals.good(theirs), refusals.strange(api, world), refusals.gone(stack, stranger, theirs)
+    before = stack.sql_one("select max(id) from audit")
+    n = 0
+    for action, op in operations.items():
+        asked = zip(refusals.naming(op, requests[action], foreign), refusals.naming(op, requests[action], absent))
+        for (name, there, one), (_, nowhere, other) in asked:
+            answers = stranger.call(action, one), stranger.call(action, other)
+            assert shown(answers[0], there) == shown(answers[1], nowhere), (action, name)
+            n += 1
+    assert n > 90
+    touched = stack.sql("select action, target from audit where id > %s and key_id = %s and result = 'OK'", before,
+                        stranger.ak)
+    assert [row for row in touched if any(str(i) in row[1] for i in foreign.values())] == []
 
 
 def test_every_documented_error(world, operations, good, refused):
     for action, code, changes in itertools.chain(refusals.absent(world, operations, good), refusals.cases(world)):
         refused(action, changes, code)
+
+
+def test_every_change_was_audited_once(stack, operations, seen):
+    """Needs the others of this file before it. A refusal has a row too, unless a parameter was bad by itself."""
+    rows = stack.sql("select request_id, action, result from audit where request_id = any(%s)",
+                     [request_id for request_id, _, _ in seen["calls"]])
+    changing = {c for c in seen["calls"] if operations[c[1]]["x-ota-effect"] == "writes"}
+    changes = {c for c in changing if c[2] == "OK"}
+    assert len(rows) == len(set(rows)) and len(changes) > 100
+    assert changes <= set(rows) <= changing
 
 
 def test_nothing_was_left_out(operations, seen):
