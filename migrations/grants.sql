@@ -23,7 +23,7 @@ grant select, insert on instance, nonce, firmware_file, job_target, task_event, 
 
 -- Changed, never deleted. Of an account nothing is changed: its row is a lock, which asks for the right to update.
 grant select, insert, update on account, access_key, service_account, product, device_tags, device_group, firmware, job,
-	job_run, job_order, task, engine_lease, credential_feed, journal_position, master_key_check to :"role";
+	job_run, job_order, task, task_tally, engine_lease, credential_feed, journal_position, master_key_check to :"role";
 
 -- Made and deleted.
 grant select, insert, delete on credential_change, device_group_member, live_job, job_choosing, active_task, timer,
