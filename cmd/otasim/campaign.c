@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS 250     /* between two questions; a round has TASK_STATES + 1 of them */
+#define ASK_MS 250     /* between two questions; a round has TASK_STATES + 1 of them for each campaign */
 #define QUIET_MS 10000 /* nothing has happened for so long */
 
 static const char *keep(struct load *l, const char *text)
@@ -165,6 +165,7 @@ static void ask(struct campaign *c)
 	control_call(c->load, c->asked == 0 ? "QueryOTAJob" : "ListOTATaskByJob", &p, on_told, c);
 }
 
+/* The next campaign that there is something to ask about, in turn. */
 static void on_ask(evutil_socket_t fd, short what, void *arg)
 {
 	struct load *l = arg;
@@ -172,10 +173,12 @@ static void on_ask(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (size_t i = 0; i < l->plan->n_campaigns; i++) {
-		struct campaign *c = &l->campaigns[i];
+		struct campaign *c = &l->campaigns[l->ask_next++ % l->plan->n_campaigns];
 
-		if (c->created_ms >= 0 && !c->ended && !c->asking)
+		if (c->created_ms >= 0 && !c->ended && !c->asking) {
 			ask(c);
+			return;
+		}
 	}
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define CONTROL_LINES 4
-#define LAST_ROUND_MS 10000 /* for the last questions, when the time is over */
+#define LAST_ROUND_MS 10000 /* for the last questions about each campaign, when the time is over */
 
 /* ---- before the start ---- */
 
@@ -136,7 +136,8 @@ bool load_tick(struct load *l, int64_t now_ms, int64_t late_ms)
 		api_load_end(l);
 	}
 	if (l->ending_ms < 0 || !api_load_quiet(l) ||
-	    (!campaigns_told(l, l->ending_ms) && since_ms < l->ending_ms + LAST_ROUND_MS))
+	    (!campaigns_told(l, l->ending_ms) &&
+	     since_ms < l->ending_ms + LAST_ROUND_MS * (int64_t)l->plan->n_campaigns))
 		return false;
 	load_end(l, since_ms);
 	return true;

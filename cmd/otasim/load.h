@@ -88,7 +88,7 @@ struct sample {
 	int64_t lag_max_us; /* how late otasim's own loop was */
 	struct campaign_sample campaigns[CAMPAIGNS_MAX];
 	struct {
-		int64_t cpu_milli, rss_kib; /* thousandths of a core */
+		int64_t cpu_milli, rss_kib; /* thousandths of a core; -1: too short to say */
 	} procs[PROCS];
 };
 
@@ -110,6 +110,7 @@ struct load {
 	const char *product;
 	struct campaign campaigns[CAMPAIGNS_MAX];
 	struct event *ask;
+	size_t ask_next;
 	struct api_load api;
 	struct proc procs[PROCS];
 	struct samples samples;
@@ -134,7 +135,7 @@ void load_push(struct load *l, const char *version, int64_t now_ms);
 int64_t load_now(const struct load *l);
 
 /* ---- result.c ---- */
-/* After the loop. *ret_met: nothing was bad. false: the page could not be written. */
+/* After the loop. *ret_met: everything came true. false: the page could not be written. */
 bool result_write(struct load *l, bool *ret_met);
 
 /* ---- control.c: calls that set the scene, repeated while a quota is used up ---- */

@@ -81,25 +81,27 @@ struct options options_default(void)
 				 .n_mix = 1 };
 }
 
+/* clang-format off */
+static const char usage_head[] =
+	"usage: otasim --broker HOST:PORT --devices FILE.csv [OPTIONS]\n"
+	"       otasim --scenario FILE.json [OPTIONS marked with *]\n"
+	"       otasim --check FILE.json      says whether a scenario is good\n"
+	"       otasim --scenario-keys        prints docs/scenario.md\n\n";
+static const char usage_tail[] =
+	"What no option says, a scenario takes from the environment, as deploy/stack writes it:\n"
+	"OTA_BROKER, OTA_CA, OTA_PROTOCOL, OTA_ENDPOINT, OTA_AK, OTA_SK (of an admin key), and\n"
+	"OTA_PID_OTAD, OTA_PID_BROKER, OTA_PID_POSTGRES (a pid, or a file with one): whose CPU and memory to show.\n"
+	"SIGTERM and SIGINT disconnect the devices and print the summary.\n"
+	"Exit status: 0 done, 1 could not start or report, 2 usage, 3 not everything of the scenario came true.\n";
+/* clang-format on */
+
 static void usage_print(FILE *to)
 {
-	(void)fputs("usage: otasim --broker HOST:PORT --devices FILE.csv [OPTIONS]\n       otasim "
-		    "--scenario FILE.json [OPTIONS marked with *]\n       otasim --check FILE.json      "
-		    "says whether a scenario is good\n       otasim --scenario-keys        prints "
-		    "docs/scenario.md\n\n",
-		    to);
+	(void)fputs(usage_head, to);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		(void)fprintf(to, " %c --%-15s %s\n", rows[i].use == FLEET ? ' ' : '*', rows[i].name,
 			      rows[i].doc);
-	(void)fprintf(
-		to,
-		"\nprofiles: %s\nA scenario takes from the environment, as deploy/stack writes it, what no "
-		"option says:\nOTA_BROKER, OTA_CA, OTA_PROTOCOL, OTA_ENDPOINT, OTA_AK, OTA_SK (of an admin "
-		"key), and of\nOTA_PID_OTAD, OTA_PID_BROKER, OTA_PID_POSTGRES (a pid, or a file with one) "
-		"whose CPU and memory to show.\nSIGTERM and SIGINT disconnect the devices and print the "
-		"summary.\nExit status: 0 done, 1 could not start or report, 2 usage, 3 the scenario's "
-		"expectations were not met.\n",
-		profile_names());
+	(void)fprintf(to, "\nprofiles: %s\n%s", profile_names(), usage_tail);
 }
 
 /* ---- values ---- */

@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#define RATE_S_MIN 0.5 /* the last sample may be too short to say anything a second */
 #define DATA_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
 struct page {
@@ -259,8 +260,11 @@ static double *rate_at(struct page *p, size_t offset, double per)
 {
 	double *y = series_at(p, offset, per);
 
-	for (size_t i = 0; i < p->l->samples.n; i++)
-		y[i] /= fmax(p->x_s[i] - (i > 0 ? p->x_s[i - 1] : 0), 1e-3);
+	for (size_t i = 0; i < p->l->samples.n; i++) {
+		double s = p->x_s[i] - (i > 0 ? p->x_s[i - 1] : 0);
+
+		y[i] = s < RATE_S_MIN ? (double)NAN : y[i] / s;
+	}
 	return y;
 }
 
@@ -508,10 +512,12 @@ static void failures_table(struct page *p)
 	static const char *const heads[] = { "Failure", "What the device does", "#Asked", "#Devices that do",
 					     "#Played" };
 	const struct sim *s = p->l->sim;
-	int64_t roles[FAILURES + 1] = { 0 };
+	int64_t roles[FAILURES + 1] = { 0 }, droppers = 0;
 
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		roles[update_role(&s->devices[i])]++;
+		droppers += update_drops(&s->devices[i]);
+	}
 	if (roles[FAIL_NOT] == (int64_t)s->n && s->o.drop_milli == 0)
 		return;
 	buf_adds(p->b, "<h3>What devices were told to do wrong</h3>\n");
@@ -529,7 +535,7 @@ static void failures_table(struct page *p)
 	cell(p, "disconnect");
 	cell(p, "loses the network half-way through a download, comes back and resumes");
 	cell_right(p, say_percent(p->a, s->o.drop_milli, PERCENT_MILLI));
-	cell(p, "");
+	cell_number(p, droppers);
 	cell_number(p, s->stats.dropped);
 	row_close(p);
 	table_close(p);

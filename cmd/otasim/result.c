@@ -55,7 +55,7 @@ bool result_write(struct load *l, bool *ret_met)
 	verdicts_find(l, &v);
 	for (size_t i = 0; i < v.n; i++)
 		(void)printf("%-8s  %s: %s\n", verdict_word(v.v[i].kind), v.v[i].title, v.v[i].text);
-	*ret_met = verdicts_worst(&v) != VERDICT_BAD;
+	*ret_met = verdicts_worst(&v) == VERDICT_GOOD;
 	if (l->sim->o.html_file) {
 		buf_init(&page, PAGE_BYTES_MAX);
 		page_print(l, &v, &a, &page);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LONG_ENOUGH_MS 500 /* the kernel counts CPU in steps of 10 ms */
+
 void samples_start(struct load *l)
 {
 	struct samples *s = &l->samples;
@@ -70,7 +72,9 @@ static void procs_sample(struct load *l, struct sample *v, int64_t passed_ms)
 	for (size_t i = 0; i < PROCS; i++) {
 		const struct proc *p = &l->procs[i];
 
-		v->procs[i].cpu_milli = 1000 * (p->cpu_ms - l->samples.cpu_before[i]) / i64_max(passed_ms, 1);
+		v->procs[i].cpu_milli = -1;
+		if (passed_ms >= LONG_ENOUGH_MS)
+			v->procs[i].cpu_milli = 1000 * (p->cpu_ms - l->samples.cpu_before[i]) / passed_ms;
 		v->procs[i].rss_kib = p->rss_kib;
 		l->samples.cpu_before[i] = p->cpu_ms;
 	}

@@ -172,6 +172,8 @@ void update_inform(struct device *d);
 void update_loaded(struct device *d, int64_t failure);
 /* How it fails at every push, before "attempts" is looked at. */
 enum failure update_role(const struct device *d);
+/* Does it lose the network half-way through every download? */
+bool update_drops(const struct device *d);
 /* Half of the current file is there: what goes wrong half-way does so now. false: the download is no more. */
 bool update_halfway(struct device *d);
 /* A place among the running downloads is free. */

@@ -29,7 +29,9 @@ bool tls_open(struct sim *s)
 	(void)SSL_CTX_set_min_proto_version(s->tls, TLS1_2_VERSION);
 	(void)SSL_CTX_set_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(s->tls, SSL_VERIFY_PEER, on_verify);
-	if (s->o.ca && SSL_CTX_load_verify_file(s->tls, s->o.ca) != 1) {
+	if (!s->o.ca) /* https may still be asked for, by a package server or the management API */
+		(void)SSL_CTX_set_default_verify_paths(s->tls);
+	else if (SSL_CTX_load_verify_file(s->tls, s->o.ca) != 1) {
 		(void)fprintf(stderr, "otasim: %s holds no certificate of an authority\n", s->o.ca);
 		return false;
 	}

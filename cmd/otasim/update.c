@@ -81,6 +81,11 @@ enum failure update_role(const struct device *d)
 	return f;
 }
 
+bool update_drops(const struct device *d)
+{
+	return sim_share(d->sim, d->index, 'B', d->sim->o.drop_milli);
+}
+
 /* How this device fails now; FAIL_NOT: it does well. */
 static enum failure failure_now(const struct device *d)
 {
@@ -384,7 +389,7 @@ bool update_halfway(struct device *d)
 		play_failure(d, FAIL_DOWNLOAD);
 		return false;
 	}
-	if (!d->dropped && sim_share(s, d->index, 'B', s->o.drop_milli)) {
+	if (!d->dropped && update_drops(d)) {
 		d->dropped = true;
 		s->stats.dropped++;
 		device_cut(d, clock_boot_ms() + s->o.drop_s * MS_PER_SECOND, false);

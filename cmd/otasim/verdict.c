@@ -90,7 +90,7 @@ static void used_verdict(struct verdicts *v, const struct campaign *c)
 	if (used < 0 && wanted < 0)
 		return;
 	if (wanted >= 0)
-		expected = arena_printf(v->arena, "; at least %s was expected",
+		expected = arena_printf(v->arena, "; expected: at least %s",
 					say_percent(v->arena, wanted, PERCENT_MILLI));
 	add(v, judged(wanted >= 0, used < wanted), title(v, c, "Rate used"),
 	    "%s of the rate between the first push and the last%s.", percent, expected);
@@ -169,7 +169,7 @@ static void agreement_verdict(struct verdicts *v, const struct load *l)
 
 	if (!comparable(l)) {
 		add(v, VERDICT_NOTE, "Devices and platform were not compared",
-		    "A job was there before the run, or tasks were still going on at its end.");
+		    "A job was there before the run, or tasks were not at rest at its end.");
 		return;
 	}
 	for (size_t i = 0; i < l->plan->n_campaigns; i++) {
@@ -194,13 +194,17 @@ static void devices_verdict(struct verdicts *v, const struct load *l)
 	struct arena *a = v->arena;
 	int64_t p99 = histogram_percentile(&s->login.all, 99000), within = l->plan->expect.login_p99_ms;
 	const char *expected =
-		within < 0 ? "" : arena_printf(a, "; expected was %s", say_us(a, within * 1000));
+		within < 0 ? "" : arena_printf(a, "; expected: at most %s", say_us(a, within * 1000));
 
 	if (t->connects + t->refused == 0)
 		return;
 	add(v, judged(true, t->refused > 0 || (within >= 0 && p99 > within * 1000)), "Logins",
 	    "%s, %s refused; 99 %% of them took at most %s%s.", say_number(a, t->connects),
 	    say_number(a, t->refused), say_us(a, p99), expected);
+	if (t->foreign > 0)
+		add(v, VERDICT_NOTE, "Pushes that devices could not use",
+		    "%s, in a form that their SDK generation does not take; they are not in the pushes above.",
+		    say_number(a, t->foreign));
 	if (t->downloads + t->download_failures + t->digest_errors > 0)
 		add(v, judged(true, t->digest_errors + t->download_failures > 0), "Downloads",
 		    "%s came whole (%s MiB), %s with a wrong digest, %s were given up without being told "
@@ -226,13 +230,13 @@ static void api_verdict(struct verdicts *v, const struct load *l)
 		waiting = arena_printf(a, ", and %s still waited for a connection at the end",
 				       say_number(a, api->unsent));
 	if (e->api_p99_ms >= 0)
-		expected = arena_printf(a, "; expected was %s", say_us(a, e->api_p99_ms * 1000));
+		expected = arena_printf(a, "; expected: at most %s", say_us(a, e->api_p99_ms * 1000));
 	add(v, judged(e->api_p99_ms >= 0, p99 < 0 || p99 > e->api_p99_ms * 1000), "API latency",
 	    "99 %% of %s calls were answered within %s of the moment that they were due%s; the slowest took %s%s.",
 	    say_number(a, n), say_us(a, p99), expected, say_us(a, n > 0 ? api->all.all.max_us : -1), waiting);
 	expected = "";
 	if (e->api_errors_milli >= 0)
-		expected = arena_printf(a, "; at most %s were expected",
+		expected = arena_printf(a, "; expected: at most %s",
 					say_percent(a, e->api_errors_milli, PERCENT_MILLI));
 	add(v, judged(e->api_errors_milli >= 0, api->errors * PERCENT_MILLI > e->api_errors_milli * n),
 	    "API errors", "%s of %s calls (%s) were refused or got no answer%s.", say_number(a, api->errors),

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
+from client import Client, wait_until
 from conftest import ROOT
 
 MIX = {"c-link-3.2": 40, "c-link-4": 40, "node": 15, "paho": 5}
@@ -42,22 +43,28 @@ class Report(HTMLParser):
 
 @pytest.fixture
 def run(stack, tmp_path):
-    """run(scenario, option...) -> Report"""
+    """run(scenario, option...) -> Report. meanwhile: a function that is called with the process while it goes on."""
     count = []
 
-    def start(scenario, *options, status=0, on=stack):
+    def start(scenario, *options, on=stack, meanwhile=lambda process: None):
         count.append(1)
         file, page = tmp_path / f"{len(count)}.json", tmp_path / f"{len(count)}.html"
         file.write_text(json.dumps(scenario))
         env = {**on.env, "OTA_ENDPOINT": on.endpoint, "OTA_PROTOCOL": on.protocol, "OTA_BROKER": on.broker,
                "OTA_CA": on.ca or "", "OTA_AK": on.ak, "OTA_SK": on.sk, "OTA_PID_OTAD": str(on.dir / "otad.pid"),
                "OTA_PID_POSTGRES": str(on.dir / "postgres.pid"), "OTA_PID_BROKER": str(on.pid("broker"))}
-        r = subprocess.run([on.bin / "otasim", "--scenario", file, "--html", page, *map(str, options)], env=env,
-                           capture_output=True, text=True, timeout=400)
-        assert r.returncode == status, r.stdout + r.stderr
+        with subprocess.Popen([on.bin / "otasim", "--scenario", file, "--html", page, *map(str, options)], env=env,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                meanwhile(process)
+                out, err = process.communicate(timeout=400)
+            finally:
+                process.kill()
+        assert process.returncode in (0, 3), out + err
         report = Report(page)
+        assert process.returncode == (0 if report.data["verdict"] == "good" else 3)
         for v in report.data["verdicts"]:
-            assert v["title"] in r.stdout
+            assert v["title"] in out
         assert on.sk not in report.page
         return report
     return start
@@ -136,7 +143,7 @@ def test_report_is_the_truth(stack, api, run, tmp_path):
     # The same list and the same seed: the same devices fail, in another job.
     api.must("CancelOTATaskByJob", JobId=campaign["job"], CancelInProgressTask=True)
     plan.pop("api")
-    again = run({**plan, "expect": {"done_s": 1}}, "--devices", fleet, status=3).data  # silent ones are never done
+    again = run({**plan, "expect": {"done_s": 1}}, "--devices", fleet).data  # silent ones are never done
     assert failed_names(stack, again["campaigns"][0]) == failed_names(stack, campaign)
     assert again["devices"]["failures"] == failures
 
@@ -197,7 +204,6 @@ def test_waves(stack, run):
 
 
 def test_over_tls_with_a_job_that_exists(tls_stack, run, tmp_path):
-    from client import Client
     api = Client(tls_stack.endpoint, tls_stack.ak, tls_stack.sk, tls=tls_stack.tls)
     pk = api.product()
     rows, fleet = api.devices(pk, 10), tmp_path / "fleet.csv"
@@ -214,12 +220,44 @@ def test_over_tls_with_a_job_that_exists(tls_stack, run, tmp_path):
     assert report.data["api"]["errors"] == 0 and report.data["api"]["calls"] > 0
 
 
+def test_otad_is_killed_meanwhile(otad_default, run):
+    """The rate is kept and everything ends; calls of the time without otad are errors, the broker goes on."""
+    stack, hurt = otad_default, []
+
+    def hurting(process):
+        before = stack.metric("otad_pushes_total")
+        wait_until(lambda: stack.metric("otad_pushes_total") >= before + 10 or process.poll() is not None, 120)
+        stack.kill_otad()
+        stack.start_otad()
+        hurt.append(1)
+    report = run(scenario(
+        devices={"count": 60, "online": [[0, 60]], "flash_ms": 200, "download": False},
+        campaigns=[{"at_s": 3, "per_minute": 120}],
+        api={"rate": [[0, 20]], "mix": [{"action": "QueryDeviceInfo", "percent": 100,
+                                         "params": {"ProductKey": "$product", "DeviceName": "$device"}}]}),
+        meanwhile=hurting)
+    data, campaign = report.data, report.data["campaigns"][0]
+    assert hurt and data["verdict"] in ("good", "doubtful"), data["verdicts"]
+    assert in_database(stack, campaign)["SUCCEEDED"] == campaign["tasks"]["SUCCEEDED"] == 60
+    assert campaign["worst_minute"] <= 120
+    assert data["api"]["codes"].get("(no connection)", 0) > 0
+
+
+def test_a_signal_ends_it_with_a_report(stack, run):
+    def stopping(process):
+        assert any("the run begins" in line for line in iter(process.stderr.readline, ""))
+        process.terminate()
+    report = run(scenario(devices={"count": 5, "online": [[0, 5]]}, campaigns=[{"at_s": 100}]), meanwhile=stopping)
+    assert report.data["verdict"] == "doubtful"
+    assert "The run was broken off" in {v["title"] for v in report.data["verdicts"]}
+
+
 def test_what_does_not_come_true_is_said(stack, run):
     """Nobody is there to take the pushes; the job takes too long; calls are refused."""
     report = run(scenario(
         duration_s=8, devices={"count": 3, "online": [[0, 0]]}, campaigns=[{"at_s": 1}],
         api={"rate": [[0, 10]], "mix": [{"action": "QueryOTAJob", "percent": 100, "params": {"JobId": "none"}}]},
-        expect={"done_s": 5, "api_errors_percent": 1}), status=3)
+        expect={"done_s": 5, "api_errors_percent": 1}))
     bad = {v["title"] for v in report.data["verdicts"] if v["verdict"] == "bad"}
     assert bad == {"Tasks are left", "API errors"} and report.data["verdict"] == "bad"
 
