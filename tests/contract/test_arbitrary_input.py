@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from client import encode, form_body, form_fields, raw_exchange
-from conftest import wait_until
+from conftest import MqttDevice, wait_until
 
 SECONDS = float(os.environ.get("OTAD_FUZZ_S", "30"))
 SEED = int(os.environ.get("OTAD_FUZZ_SEED", random.SystemRandom().getrandbits(32)))
@@ -66,7 +66,14 @@ class Throw:
         self.stack, self.api, self.operations, self.chance = stack, api, operations, chance
         self.pk = api.product()
         self.row = api.device(self.pk)
-        self.known = [self.pk, self.row["DeviceName"], self.row["IotId"], api.firmware(self.pk).id]
+        firmware = api.firmware(self.pk)
+        device = MqttDevice(stack.broker, self.row).connect()
+        job = api.job(firmware)
+        self.url = device.wait_push().json["data"]["url"]
+        device.disconnect()
+        self.known = [self.pk, self.row["DeviceName"], self.row["IotId"], firmware.id, job,
+                      api.task(job, self.row)["TaskId"],
+                      api.must("CreateDeviceGroup", GroupName="g" + self.pk)["Data"]["GroupId"]]
 
     def parameters(self, action):
         r, out = self.chance, {}
@@ -129,10 +136,22 @@ class Throw:
         data = self.wire("POST", url.path or "/", {"host": url.netloc, "content-type": kind}, body)
         return self.send(url.netloc, r.spoil(data) if r.random() < 0.3 else data)
 
+    def register(self):
+        """What a device asks without a secret of its own."""
+        r, form = self.chance, {"productKey": self.pk, "deviceName": self.row["DeviceName"], "random": "r", "sign": "0" * 64,
+                                "signMethod": "hmacsha256"}
+        body = encode((k, r.text() if r.random() < 0.3 else v) for k, v in form.items() if r.random() < 0.95).encode()
+        data = self.wire(r.choice(("POST", "POST", "GET")), "/auth/register/device",
+                         {"host": self.stack.endpoint, "content-type": "application/x-www-form-urlencoded"}, body)
+        return self.send(self.stack.endpoint, r.spoil(data) if r.random() < 0.3 else data)
+
     def download(self):
-        r = self.chance
-        target = r.choice(("/", "/ota/", "/packages/")) + "".join(r.choice("/.%?&=ab0-") for _ in range(r.randrange(60)))
-        host = urlsplit(self.stack.store).netloc or self.stack.store
+        r, url = self.chance, urlsplit(self.url)
+        target, host = f"{url.path}?{url.query}", url.netloc
+        if r.random() < 0.3:
+            target = "/" + "".join(r.choice("/.%?&=ab0-") for _ in range(r.randrange(60)))
+        elif r.random() < 0.6:
+            target = r.spoil(target.encode()).decode("latin-1")
         data = self.wire("GET", target, {"host": host, "range": f"bytes={r.choice(TEXTS[:9])}-{r.choice(TEXTS[:9])}"}, b"")
         return self.send(host, r.spoil(data) if r.random() < 0.3 else data)
 
@@ -144,7 +163,7 @@ class Throw:
             return data, b""
 
 
-KINDS = ["signed", "signature", "bytes", "upload", "download"]
+KINDS = ["signed", "signature", "bytes", "upload", "download", "register"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
