@@ -100,7 +100,7 @@ def large_job(api, db, pk, version):
 
 
 def move(db, key, which, state):
-    """As the tick writes moves."""
+    """As the tick writes moves; not in the past, where housekeeping would find events to drop."""
     counter = "n_" + STATES[state - 1].lower()
     db.ask(f"""with moved as materialized (
             select * from task t where t.job_id = {key} and {which}
@@ -111,7 +111,7 @@ def move(db, key, which, state):
             where a.device_id = m.device_id and a.job_id = m.job_id and {state} >= 5
         ), logged as (
             insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why)
-            select 1, job_id, seq, seq, moved.state, {state}, 3 from moved)
+            select modified_ms, job_id, seq, seq, moved.state, {state}, 3 from moved)
         update job_run r set n_queued = n_queued - n, {counter} = {counter} + n
         from (select count(*) as n from moved) m where r.job_id = {key}""")
 
