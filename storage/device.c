@@ -125,7 +125,9 @@ enum err store_device_delete(struct db *db, int64_t device_id, utc_ms now, int64
 	arg_int(&a, now);
 	TRY(db_one_or(db, S_device_delete, &a, ERR_DEVICE_NOT_FOUND, &r));
 	*ret_change_id = row_int(r, 0, C_device_delete_change_id);
-	return OK;
+	args_init(&a, db);
+	arg_int(&a, device_id);
+	return db_run(db, S_device_forget, &a, NULL);
 }
 
 enum err store_device_disable(struct db *db, int64_t device_id, bool disabled, utc_ms now,

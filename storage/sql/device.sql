@@ -64,14 +64,20 @@ with d as (
 ), gone as (
 	insert into device_deleted (device_id, product_id, name, deleted_ms)
 	select id, product_id, name, $2::bigint from d
-), m as (
-	delete from device_module using d where device_module.device_id = d.id
-), s as (
-	delete from device_session using d where device_session.device_id = d.id
 )
 insert into credential_change (product_key, device_name, device_id)
 select p.product_key, d.name, d.id from d join product p on p.id = d.product_id
 returning id as change_id;
+
+-- name: device_forget
+-- in: bigint
+-- out:
+-- What the engine wrote of a device that this transaction deleted; a statement of its own, so that it sees what was
+-- written while the deletion waited.
+with m as (
+	delete from device_module where device_id = $1::bigint
+)
+delete from device_session where device_id = $1::bigint;
 
 -- name: device_set_disabled
 -- in: bigint bool bigint

@@ -205,11 +205,13 @@ where exists (select from service_account a where not a.disabled)
 -- name: tick_sessions
 -- in: bigint[] bool[] bigint[] text[] bigint[]
 -- out:
--- The last that is known of each; of a connection that came and went in between its end.
+-- The last that is known of each; of a connection that came and went in between its end. A device that is being deleted
+-- is left out, and its deletion waits for what is written here: no row outlives its device.
 insert into device_session as s (device_id, online, conn, ip, active_ms, online_ms, changed_ms)
 select d.id, u.online, u.conn, u.ip, u.at_ms, u.at_ms, u.at_ms
 from unnest($1::bigint[], $2::bool[], $3::bigint[], $4::text[], $5::bigint[]) as u(device_id, online, conn, ip, at_ms)
 join device d on d.id = u.device_id
+for key share of d skip locked
 on conflict (device_id) do update
 set online = excluded.online, conn = excluded.conn,
     ip = case when excluded.online then excluded.ip else s.ip end,

@@ -3,7 +3,9 @@
 import os
 import signal
 import threading
+from contextlib import closing
 
+import psycopg2
 import pytest
 from client import stays, wait_until
 from mqtt_device import ConnectRefused, MqttDevice, credentials
@@ -182,3 +184,20 @@ def test_credentials_of_nobody(stack):
         d.connect(login=credentials("", "", "x"))
     assert stack.sql_one("select count(*) from device_session s left join device d on d.id = s.device_id where "
                          "d.id is null") == 0
+
+
+def test_no_session_outlives_its_device(stack, api, fleet, device):
+    """A device that connects while it is being deleted leaves no row behind: the engine passes over it."""
+    f = fleet(2, online=False)
+    gone, witness = f.devices
+    with closing(psycopg2.connect(stack.pg)) as holder, holder.cursor() as cursor:
+        cursor.execute("select d.id from device d join product p on p.id = d.product_id where p.product_key = %s and "
+                       "d.name = %s for update", (f.pk, gone.name))
+        gone_id = cursor.fetchone()[0]
+        gone.connect()
+        witness.connect()
+        wait_status(api, [witness], "ONLINE")
+        assert stack.sql_one("select count(*) from device_session where device_id = %s", gone_id) == 0
+    api.must("DeleteDevice", ProductKey=f.pk, DeviceName=gone.name)
+    gone.wait_closed(20)
+    assert stack.sql_one("select count(*) from device_session where device_id = %s", gone_id) == 0
