@@ -114,7 +114,7 @@ class Stack:
 
     def __init__(self, plain=None, postgres=POSTGRES, **settings):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="otad-bench."))
-        self.plain, self.settings = plain, {"quota": "*=0", **settings}
+        self.plain, self.settings = plain, {"quota": "*=0", "api_answer_ms": "60000", **settings}
         if plain:
             self.settings["broker"] = f"tcp://127.0.0.1:{plain.port}"
         self._stack("up", "--preset", os.environ.get("OTAD_BENCH_PRESET", "release"), *self._sets(),

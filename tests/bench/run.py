@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from rig import PARTS, ROOT, Limits, PlainBroker, Stack, memory_kib  # noqa: E402
 
-PATHS = ("idle", "download", "gateway", "make", "pump", "ingest")
+PATHS = ("idle", "download", "gateway", "make", "make_gray", "pump", "ingest", "end_to_end")
 
 
 STATEMENTS = 8  # shown of a path
@@ -24,12 +24,13 @@ def spread(values):
 
 
 def measure(path, stack, limits, repeat):
-    """A path has NAME, UNIT, LIMIT and, as functions, prepare, limit and product; product returns a Sample. Some have
-    after: what else is to be shown, as notes; it raises when that is wrong."""
+    """A path has NAME, UNIT, LIMIT (None: there is none) and, as functions, prepare, limit and product; product returns
+    a Sample. ONCE: it is not repeated. Some have after: what else is to be shown, as notes; it raises when that is
+    wrong."""
     bound, got = [], []
     path.prepare(stack, limits)
-    for _ in range(repeat):
-        if limits.there:
+    for _ in range(1 if getattr(path, "ONCE", False) else repeat):
+        if limits.there and path.LIMIT:
             bound.append(path.limit(stack, limits))
         got.append(path.product(stack, limits))
     values = [s.value for s in got]
@@ -78,6 +79,7 @@ def machine():
 def main():
     p = argparse.ArgumentParser(prog="tests/bench/run")
     p.add_argument("--only", default=",".join(PATHS))
+    p.add_argument("--growth", action="store_true")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--repeat", type=int, default=3)
     p.add_argument("--json", action="store_true")
@@ -88,7 +90,12 @@ def main():
     if unknown:
         p.error(f"no path {unknown[0]}; there are {', '.join(PATHS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped
-    os.environ["OTAD_BENCH_QUICK"] = "1" if o.quick else ""
+    os.environ["OTAD_BENCH_QUICK"] = "1" if o.quick or o.growth else ""
+    if o.growth:
+        found = importlib.import_module("growth").run(o.quick)
+        if o.json:
+            print(json.dumps({"machine": machine(), **found}, indent=1))
+        return
     rows = []
     with Limits(o.limits) as limits:
         if not limits.there:

@@ -244,17 +244,22 @@ class Stack(Logged):
         """What must always hold, in SQL -> rows that break it: counters are the counted rows, an unfinished task
         holds its device and nothing else does, and the last event of a task says its state."""
         return self.sql("""
-            with shown as (
-                select job_id, array_agg(n::int order by state) as counted from (
-                    select r.job_id, s.state, count(n.seq) as n
+            with counted as (
+                select job_id, array_agg(n order by state) as states from (
+                    select r.job_id, s.state, coalesce(n.n, 0) as n
                     from job_run r cross join generate_series(1, 7) as s(state)
-                    left join task_now n on n.job_id = r.job_id and n.state = s.state
-                    group by 1, 2) c group by 1)
+                    left join (select job_id, state, count(*)::int as n from task_now group by 1, 2) n
+                        on n.job_id = r.job_id and n.state = s.state) c group by 1
+            ), told as (
+                select distinct on (e.job_id, s.seq) e.job_id, s.seq, e.to_state
+                from task_event e cross join generate_series(e.seq, e.to_seq) as s(seq)
+                order by e.job_id, s.seq, e.no desc
+            )
             select 'counters' as what, r.job_id, null::int as seq,
                    array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled]::text
-                   || ' counted ' || counted::text as detail
-            from job_run r join shown s on s.job_id = r.job_id
-            where array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled] <> counted
+                   || ' counted ' || c.states::text as detail
+            from job_run r join counted c on c.job_id = r.job_id
+            where array[n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled] <> c.states
             union all
             select 'holds nothing', n.job_id, n.seq, n.state::text from task_now n
             where n.state < 5 and not exists (select from active_task a where a.device_id = n.device_id
@@ -266,9 +271,7 @@ class Stack(Logged):
             union all
             select 'events', t.job_id, t.seq, t.state::text || ' last ' || coalesce(e.to_state::text, 'none')
             from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
-            left join lateral (select e.to_state from task_event e
-                where e.job_id = t.job_id and e.seq <= t.seq and e.to_seq >= t.seq
-                order by e.no desc limit 1) e on true
+            left join told e on e.job_id = t.job_id and e.seq = t.seq
             where e.to_state is distinct from t.state
             limit 20""")
 

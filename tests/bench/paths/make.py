@@ -33,20 +33,27 @@ def create(api, firmware, **more):
     return job, (time.monotonic() - begin) * 1000
 
 
-def product(stack, _limits):
+def made(stack, target, expected):
+    """A job for target (parameters of the create call), from its creation to its last task, which then is cancelled ->
+    (account, notes)."""
     api = stack.api
     fw = state["fw"].pop()
     meanwhile = []
     with stack.account() as a:
-        job, answer = create(api, fw, MaximumPerMinute=1)
+        job, answer = create(api, fw, MaximumPerMinute=1, **target)
         key = stack.one("select max(job_id) from job_run")
         for i in range(3):
             meanwhile.append(create(api, api.firmware(state["small"], f"1.{time.monotonic_ns()}"))[1])
         wait_until(lambda: stack.one("select making = 3 from job_run where job_id = %s", key), 600)
     count = stack.one("select n_queued from job_run where job_id = %s", key)
-    assert count == DEVICES, f"{count} tasks of {DEVICES}"
+    assert count == expected, f"{count} tasks of {expected}"
     api.must("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True, CancelNotifiedTask=True)
-    wait_until(lambda: stack.one("select not exists (select from active_task where job_id = %s)", key), 600)
+    wait_until(lambda: stack.one("select bool_and(done) from job_order where job_id = %s", key), 600)
     stack.sql("vacuum analyze")
-    return Sample.of(a, DEVICES, notes=[f"create for {DEVICES}: {answer:.0f} ms; other create calls meanwhile: "
-                                        + ", ".join(f"{m:.0f} ms" for m in meanwhile)])
+    return a, [f"create for {DEVICES}: {answer:.0f} ms; other create calls meanwhile: "
+               + ", ".join(f"{m:.0f} ms" for m in meanwhile)]
+
+
+def product(stack, _limits):
+    a, notes = made(stack, {}, DEVICES)
+    return Sample.of(a, DEVICES, notes=notes)

@@ -31,8 +31,9 @@ def limit(_stack, limits):
 def product(stack, _limits):
     api = stack.api
     state["round"] += 1
+    before = stack.one("select coalesce(max(job_id), 0) from job_run")
     jobs = [api.job(api.firmware(pk, f"2.0.{state['round']}"), MaximumPerMinute=0) for pk in state["pks"]]
-    keys = [k for k, in stack.sql("select job_id from live_job order by 1")]
+    keys = [k for k, in stack.sql("select job_id from live_job where job_id > %s order by 1", before)]
     wait_until(lambda: stack.one("select bool_and(making = 3) from job_run where job_id = any (%s)", keys), 300)
     sent, acked = stack.metric("otad_pushes_total"), stack.metric("otad_push_acks_total")
     unsent = stack.metric("otad_pushes_unsent_total")
@@ -47,6 +48,6 @@ def product(stack, _limits):
     assert pushed == JOBS * DEVICES, f"{pushed} tasks NOTIFIED by one push"
     for job in jobs:
         api.must("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True, CancelNotifiedTask=True)
-    wait_until(lambda: not stack.one("select count(*) from active_task"), 300)
+    wait_until(lambda: stack.one("select bool_and(done) from job_order where job_id = any (%s)", keys), 300)
     return Sample.of(a, JOBS * DEVICES, notes=[
         f"given back and pushed later: {stack.metric('otad_pushes_unsent_total') - unsent:.0f}"])

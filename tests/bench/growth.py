@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an item costs while the tables and the number of running jobs grow, in microseconds of
+time and of CPU (otad and PostgreSQL), each as a ratio to the smallest. Then what 1,000 running jobs cost whose devices
+are all offline, and what a transaction costs that somebody else holds open."""
+import contextlib
+import statistics
+import sys
+import time
+
+import psycopg2
+from client import wait_until
+from paths import ingest, make, pump
+from rig import Limits, PlainBroker, Stack, cpu_of
+
+SETTINGS = {**pump.SETTINGS, **ingest.SETTINGS, "limit_firmwares": 0}
+REPEAT = 3
+IDLE_S, HELD_S = 20, 120
+JOBS = (100, 1000)
+FLEET = 1_000_000  # devices behind the tasks; more tasks are of several jobs, all but one over
+make.DEVICES = 100_000
+
+
+class Tables:
+    """Tasks of offline devices: of one running job and, beyond FLEET, of jobs that failed them."""
+
+    def __init__(self, stack):
+        self.stack, self.fleets, self.tasks, self.jobs = stack, [], 0, 0
+
+    def _make(self, pk, count):
+        api = self.stack.api
+        self.jobs += 1
+        api.job(api.firmware(pk, f"9.0.{self.jobs}"), MaximumPerMinute=1)
+        key = self.stack.one("select max(job_id) from job_run")
+        wait_until(lambda: self.stack.one("select making = 3 from job_run where job_id = %s", key), 1800)
+        self.tasks += count
+
+    def grow(self, wanted):
+        have = sum(n for _, n in self.fleets)
+        if have < min(wanted, FLEET):
+            more = min(wanted, FLEET) - have
+            self.fleets.append((self.stack.fleet(more, "1.0.0"), more))
+            self._make(*self.fleets[-1])
+        while self.tasks < wanted:
+            self._make(*self.fleets[-1])
+        self.stack.sql("vacuum analyze")
+
+    def run_jobs(self, wanted):
+        """So many jobs of ten offline devices each, besides the others."""
+        api = self.stack.api
+        while self.jobs < wanted:
+            pk = self.stack.fleet(10, "1.0.0")
+            self.jobs += 1
+            api.job(api.firmware(pk, "2.0.0"), MaximumPerMinute=1000)
+        wait_until(lambda: self.stack.one("select bool_and(making = 3) from job_run"), 600)
+        self.stack.sql("vacuum analyze")
+
+
+def cost(stack, path):
+    """-> (us of time, us of CPU) an item, medians."""
+    samples = [path.product(stack, None) for _ in range(REPEAT)]
+    return (statistics.median(1e6 / s.value for s in samples),
+            statistics.median(1e6 * (s.cpu["otad"] + s.cpu["postgres"]) / s.items for s in samples))
+
+
+class Table:
+    def __init__(self):
+        self.smallest, self.rows = {}, []
+
+    def add(self, what, stack, path):
+        took, cpu = cost(stack, path)
+        base = self.smallest.setdefault(path.NAME, (took, cpu))
+        self.rows.append({"path": path.NAME, "with": what, "us": took, "cpu_us": cpu, "ratio": took / base[0],
+                          "cpu_ratio": cpu / base[1]})
+        r = self.rows[-1]
+        print(f"{r['path']:<8}{what:<44}{took:>8.1f} us ({r['ratio']:.2f}){cpu:>9.1f} us of CPU ({r['cpu_ratio']:.2f})",
+              file=sys.stderr, flush=True)
+
+
+def idle(stack):
+    """Share of a core that otad and PostgreSQL take while nothing is to be done."""
+    pids = {p: stack.pid(p) for p in ("otad", "postgres")}
+
+    def used():
+        return sum(cpu_of(pid, p == "postgres") for p, pid in pids.items())
+    time.sleep(5)  # what was under way ends; nothing says when
+    before, begin = used(), time.monotonic()
+    time.sleep(IDLE_S)
+    return (used() - before) / (time.monotonic() - begin)
+
+
+@contextlib.contextmanager
+def held_transaction(stack):
+    with contextlib.closing(psycopg2.connect(stack.env["OTA_PG"])) as c, c.cursor() as cursor:
+        cursor.execute("set transaction isolation level repeatable read; select count(*) from job")
+        yield
+
+
+def run(quick):
+    """-> {"growth": rows, "idle_share": of a core}"""
+    sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000)
+    out = Table()
+    with PlainBroker() as plain, Stack(plain, **SETTINGS) as stack:
+        tables = Tables(stack)
+        for path in (pump, ingest, make):
+            path.prepare(stack, Limits(None))
+        for size in sizes:
+            tables.grow(size)
+            for path in (pump, ingest) if size > FLEET else (pump, ingest, make):
+                out.add(f"{size:,} tasks, {tables.jobs} other jobs", stack, path)
+        for jobs in JOBS:
+            tables.run_jobs(jobs)
+            for path in (pump, ingest):
+                out.add(f"{tables.tasks:,} tasks, {jobs} other jobs", stack, path)
+        share = idle(stack)
+        print(f"{JOBS[-1]} running jobs, devices offline: {100 * share:.2f} % of a core",
+              file=sys.stderr, flush=True)
+        with held_transaction(stack):
+            begin, turn = time.monotonic(), 0
+            while turn == 0 or time.monotonic() - begin < HELD_S:
+                turn += 1
+                for path in (pump, ingest):
+                    out.add(f"a transaction open for {time.monotonic() - begin:.0f} s", stack, path)
+    return {"growth": out.rows, "idle_share": share}
