@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longer than the gate's window. */
-#define GONE_KEEP_MS 70000
+/* Reports of a job that has just ended still come, one by one. */
+#define GONE_KEEP_MS 10000
 
 static void job_free(struct live_job *j)
 {
@@ -133,15 +133,20 @@ static void update(struct live_job *j, const struct tick_run *run)
 	j->live = true;
 }
 
+/* A job that has ended may run again (ReupgradeOTATask), and its gate still counts then. */
+static bool forgettable(struct live_job *j)
+{
+	return !j->live && j->gone_boot_ms < clock_boot_ms() - GONE_KEEP_MS && pace_idle(&j->pace, clock_boot_us());
+}
+
 static void forget_gone(struct jobs *js)
 {
-	int64_t before = clock_boot_ms() - GONE_KEEP_MS;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < js->n; i++) {
 		struct live_job *j = js->items[i];
 
-		if (!j->live && j->gone_boot_ms < before)
+		if (forgettable(j))
 			job_free(j);
 		else
 			js->items[kept++] = j;

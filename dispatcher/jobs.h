@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The live jobs in memory: their settings, the last look at their rows, their pace and
- * what waits for a slot. A job that ended stays for a while: its gate still counts. One thread: the tick's.
- */
+ * what waits for a slot. A job that ended stays until its gate counts nothing any more. One thread: the tick's. */
 #ifndef DISPATCHER_JOBS_H
 #define DISPATCHER_JOBS_H
 

@@ -447,9 +447,9 @@ utc_ms mqtt_ingest_since(struct mqtt *m)
 
 /* ---- sending ---- */
 
-/* With m->lock held. */
-static enum err send_locked(struct mqtt *m, const char *topic, const void *payload, size_t len,
-			    uint64_t token)
+/* With m->lock held. *ret_connection may be NULL. */
+static enum err send_locked(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
+			    int64_t *ret_connection)
 {
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
 	struct link *l = m->client[PUBLISHER].link;
@@ -458,6 +458,8 @@ static enum err send_locked(struct mqtt *m, const char *topic, const void *paylo
 		return ERR_UNAVAILABLE;
 	o.onSuccess = sent;
 	o.context = context_of(l->number, token);
+	if (ret_connection)
+		*ret_connection = l->number;
 	return MQTTAsync_send(l->handle, topic, (int)len, payload, 1, 0, &o) == MQTTASYNC_SUCCESS
 		       ? OK
 		       : ERR_UNAVAILABLE;
@@ -475,7 +477,8 @@ static bool take_room(struct mqtt *m, int64_t n)
 	return room;
 }
 
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token)
+enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
+		      int64_t *ret_connection)
 {
 	enum err e;
 
@@ -483,7 +486,7 @@ enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, si
 	if (!take_room(m, 1))
 		return ERR_UNAVAILABLE;
 	(void)pthread_mutex_lock(&m->lock);
-	e = send_locked(m, topic, payload, len, token);
+	e = send_locked(m, topic, payload, len, token, ret_connection);
 	(void)pthread_mutex_unlock(&m->lock);
 	if (e != OK)
 		(void)take_room(m, -1);
@@ -564,7 +567,7 @@ enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, siz
 	(void)pthread_mutex_unlock(&m->acks_lock);
 	for (size_t i = 0; e == OK && i < n; i++) {
 		(void)pthread_mutex_lock(&m->lock);
-		e = send_locked(m, messages[i].topic, messages[i].payload, messages[i].len, w.token);
+		e = send_locked(m, messages[i].topic, messages[i].payload, messages[i].len, w.token, NULL);
 		(void)pthread_mutex_unlock(&m->lock);
 	}
 	(void)pthread_mutex_lock(&m->acks_lock);

@@ -41,10 +41,11 @@ utc_ms mqtt_ingest_since(struct mqtt *m);
 
 /* ---- publishing: one thread, the tick's ---- */
 #define MQTT_TOKEN_MAX (((uint64_t)1 << 46) - 1)
-/* Hands one message over. token comes back with the acknowledgement; 0 = of no interest. ERR_UNAVAILABLE: not
- * connected, or the window is full; nothing was sent then. The error detail is not set. */
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len,
-		      uint64_t token) MUST_USE;
+/* Hands one message over; *ret_connection: the connection that took it, may be NULL. token comes back with the
+ * acknowledgement; 0 = of no interest. ERR_UNAVAILABLE: not connected, or the window is full; nothing was sent then. The
+ * error detail is not set. */
+enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
+		      int64_t *ret_connection) MUST_USE;
 /* Waits until the window has room, the publisher is gone or the time (clock_boot_ms) has come; true: room. */
 bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms);
 

@@ -291,20 +291,27 @@ void presence_apply(struct presence *p, char *text, utc_ms at, presence_fn fn, v
 	struct link_line l;
 	char *line;
 
-	p->heard_ms = i64_max(p->heard_ms, at);
+	p->heard_ms = at;
 	for (line = link_next(&text); line; line = link_next(&text))
 		if (link_parse(line, &l))
 			apply_line(p, &l, at, fn, ctx);
 }
 
+/* What was heard at a time that is still to come says nothing: the clock was set back. With the snapshot that follows
+ * everything is looked at anew, and nothing waits for the times of before. */
+static bool silent(const struct presence *p, utc_ms now)
+{
+	return now - p->heard_ms > SILENCE_MS || p->heard_ms - now > SILENCE_MS;
+}
+
 bool presence_known(const struct presence *p, utc_ms now)
 {
-	return p->complete && now - p->heard_ms <= SILENCE_MS;
+	return p->complete && !silent(p, now);
 }
 
 bool presence_wants_snapshot(struct presence *p, utc_ms now)
 {
-	if (p->complete && now - p->heard_ms > SILENCE_MS)
+	if (p->complete && silent(p, now))
 		p->complete = false;
 	if (p->complete || (p->asked_ms != 0 && now - p->asked_ms < ASK_AGAIN_MS && now >= p->asked_ms))
 		return false;

@@ -211,8 +211,7 @@ static bool has_work(const struct work *w)
 static enum err write_all(struct work *w)
 {
 	struct engine *g = w->g;
-	int64_t *jobs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t),
-		*seqs = ARENA_ARRAY(w->a, w->claims.n + 1, int64_t);
+	struct tick_push *pushes = ARENA_ARRAY(w->a, w->claims.n + 1, struct tick_push);
 
 	TRY(work_write(w));
 	TRY(versions_write(w));
@@ -222,11 +221,11 @@ static enum err write_all(struct work *w)
 		return OK;
 	TRY(online_write(w));
 	for (size_t i = 0; i < w->claims.n; i++) {
-		jobs[i] = w->claims.items[i].job->run.job_id;
-		seqs[i] = w->claims.items[i].task->t.seq;
+		const struct work_task *k = w->claims.items[i].task;
+
+		pushes[i] = (struct tick_push){ k->t.job_id, k->t.seq, k->run->max_per_minute };
 	}
-	if (w->claims.n > 0)
-		TRY(store_tick_batch(g->db, w->batch_id, w->now_us / 1000 + g->pace_offset_ms, jobs, seqs, w->claims.n));
+	TRY(store_tick_batch(g->db, w->batch_id, w->now_us / 1000 + g->pace_offset_ms, pushes, w->claims.n));
 	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
 }
 
@@ -352,6 +351,8 @@ static enum err tick(struct engine *g, bool *ret_more)
 	struct work w = { .g = g, .a = &g->arena };
 
 	publish_acks(g, &g->arena);
+	if (g->since_ms > clock_now()) /* the clock was set back; what comes is not older than the lease for that */
+		g->since_ms = 0;
 	TRY(look(g));
 	w.reports_only = g->cursor < g->single_until;
 	TRY(run(&w));

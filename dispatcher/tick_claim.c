@@ -30,7 +30,7 @@ static void enter(struct engine *g, struct live_job *j, const struct task *t, ut
 
 	if (!conn)
 		return; /* its connecting is an event */
-	e.due_ms = task_due_at(t, &j->set.rules, conn, since);
+	e.due_ms = task_due_at(t, &j->set.rules, conn, since, now);
 	if (e.due_ms <= now)
 		ready_put(&j->ready, e.entry);
 	else if (e.due_ms != NEVER)
@@ -152,7 +152,7 @@ static bool due(struct work *w, const struct candidate *c, struct work_task **re
 	*ret_conn = online_conn(w->g, k->t.device_id, &since);
 	if (!*ret_conn)
 		return false;
-	later.due_ms = task_due_at(&k->t, &c->job->set.rules, *ret_conn, since);
+	later.due_ms = task_due_at(&k->t, &c->job->set.rules, *ret_conn, since, w->now);
 	if (later.due_ms <= w->now)
 		return true;
 	if (later.due_ms != NEVER)

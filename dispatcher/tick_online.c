@@ -81,7 +81,7 @@ void online_ask(struct engine *g)
 		presence_lost(g->presence);
 	}
 	if (presence_wants_snapshot(g->presence, clock_now()) &&
-	    mqtt_publish(g->opt.mqtt, LINK_TO_BROKER, ask, sizeof ask - 1, 0) != OK)
+	    mqtt_publish(g->opt.mqtt, LINK_TO_BROKER, ask, sizeof ask - 1, 0, NULL) != OK)
 		presence_lost(g->presence); /* asks again */
 	metric_set(M_ONLINE, (int64_t)presence_online(g->presence));
 }

@@ -170,9 +170,8 @@ static bool hand_over(struct work *w, const struct claim *c)
 	const char *topic =
 		downlink_topic(w->a, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name);
 	struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
-	int64_t connection = mqtt_connection(
-		g->opt.mqtt); /* before: too old is safe, too new would never be acknowledged */
 	uint64_t token = g->next_token;
+	int64_t connection;
 	struct outstanding *o = &g->outstanding[token % OUTSTANDING_MAX];
 
 	payload_push(w->a, b, &p, w->now);
@@ -180,7 +179,7 @@ static bool hand_over(struct work *w, const struct claim *c)
 	if (!mqtt_wait_room(g->opt.mqtt, w->start_boot_ms + HANDOVER_MS) ||
 	    clock_boot_ms() >= w->start_boot_ms + HANDOVER_MS)
 		return false;
-	if (mqtt_publish(g->opt.mqtt, topic, b->data, b->len, token) != OK)
+	if (mqtt_publish(g->opt.mqtt, topic, b->data, b->len, token, &connection) != OK)
 		return false;
 	*o = (struct outstanding){ .token = token,
 				   .job_id = c->job->run.job_id,
@@ -302,7 +301,7 @@ static bool answer(struct work *w, struct arena *a, const struct reply *r, int64
 	b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
 	put_reply(w, a, r, b);
 	ensure(!b->overflow);
-	return mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0) == OK;
+	return mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0, NULL) == OK;
 }
 
 enum reply_turn { TURN_SMALL, TURN_BLOCK, TURN_MORE };

@@ -75,6 +75,12 @@ void pace_unclaim(struct pace *p, int64_t n)
 	p->unacked = i64_max(p->unacked - n, 0);
 }
 
+bool pace_idle(struct pace *p, int64_t now_us)
+{
+	forget_old(p, now_us);
+	return p->unacked == 0 && p->acked == 0;
+}
+
 int64_t pace_slots(struct pace *p, int64_t per_minute, int64_t now_us, int64_t last_tick_us, int64_t want)
 {
 	int64_t slots;

@@ -31,5 +31,7 @@ int64_t pace_claim(struct pace *p, int64_t per_minute, int64_t now_us, int64_t l
 void pace_ack(struct pace *p, int64_t n, int64_t at_us);
 /* n claimed pushes were not handed over: they never happened. */
 void pace_unclaim(struct pace *p, int64_t n);
+/* Nothing that it counts is left: a new one would allow no more. */
+bool pace_idle(struct pace *p, int64_t now_us);
 
 #endif

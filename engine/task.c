@@ -302,11 +302,13 @@ enum err task_rerun_check(const struct task *t, const struct job_rules *r, const
 	return version ? ERR_SRC_VERSION_MISMATCH : ERR_DEVICE_NO_VERSION;
 }
 
-utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn, utc_ms conn_ms)
+utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn, utc_ms conn_ms, utc_ms now)
 {
 	int64_t pause = REPUSH_MIN_MS;
 	utc_ms at;
 
+	if (conn_ms > now)
+		conn_ms = 0;
 	if (!r->need_push || !(TASK_BIT(t->state) & (Q | RUNNING)))
 		return NEVER;
 	if (t->retry_ms != 0)
@@ -316,7 +318,7 @@ utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn
 	if (t->push_conn == conn)
 		return NEVER;
 	at = conn_ms + (t->state == TASK_IN_PROGRESS ? GRACE_IN_PROGRESS_MS : GRACE_MS);
-	if (t->repushes == 0)
+	if (t->repushes == 0 || t->push_ms > now)
 		return at;
 	for (int i = 1; i < t->repushes && pause < REPUSH_MAX_MS; i++)
 		pause *= 2;

@@ -112,9 +112,9 @@ struct task_outcome task_step(struct task *t, const struct job_rules *r, const s
 enum err task_rerun_check(const struct task *t, const struct job_rules *r, const char *version) MUST_USE;
 
 /* When this task may be pushed to the device's connection `conn`, which was made at conn_ms: a time in the
- * past means now; NEVER means not on this connection as things are. Says nothing of the job (status, pause,
- * rate): the claim checks that. */
-utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn, utc_ms conn_ms);
+ * past means now; NEVER means not on this connection as things are. A connection or a push of later than `now` is one of
+ * before the clock was set back: long ago. Says nothing of the job (status, pause, rate): the claim checks that. */
+utc_ms task_due_at(const struct task *t, const struct job_rules *r, int64_t conn, utc_ms conn_ms, utc_ms now);
 /* May the device's own request be answered with this task now? */
 bool task_pullable(const struct task *t, utc_ms now);
 /* Would the next push be the first of the task (as opposed to a repetition or a retry)? */

@@ -523,7 +523,8 @@ create table push_batch (
 	claimed_ms bigint not null,
 	acked_ms   bigint,                        -- null: outcome not known yet
 	job_ids    bigint[] not null,             -- one element per push
-	seqs       int[] not null
+	seqs       int[] not null,
+	limits     int[] not null                 -- the job's limit when it was claimed
 );
 
 -- What remains of push_batch, by month and in its times: n pushes of a job entered the broker between claimed_ms and
@@ -533,7 +534,7 @@ create table push_log (
 	job_id     bigint not null,
 	claimed_ms bigint not null,
 	n          int not null,
-	per_minute int not null                   -- the job's limit
+	per_minute int not null                   -- the job's limit when they were claimed
 ) partition by range (at_ms);
 create index push_log_job on push_log (job_id, claimed_ms);
 create table push_log_rest partition of push_log default;

@@ -8,7 +8,7 @@
 
 struct lease {
 	int64_t epoch;	 /* grows with every change of owner */
-	utc_ms since_ms; /* the last of them */
+	utc_ms since_ms; /* the last of them; 0: the clock was set back behind it since */
 	utc_ms now_ms;	 /* the database's clock at this moment */
 };
 /* Takes or renews the lease for ms. ERR_NOT_FOUND (error untouched): another owner has it. */

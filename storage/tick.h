@@ -154,8 +154,12 @@ enum err store_tick_finish_job(struct db *db, int64_t job_id, utc_ms now) MUST_U
 
 /* ---- pushes; times are those of store_lease_machine ---- */
 
-enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs,
-			  size_t n) MUST_USE;
+struct tick_push {
+	int64_t job_id;
+	int32_t seq;
+	int64_t per_minute; /* the job's limit by which it was claimed */
+};
+enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const struct tick_push *p, size_t n) MUST_USE;
 enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now) MUST_USE;
 /* ERR_NOT_FOUND (error untouched): it was not committed. */
 enum err store_tick_batch_exists(struct db *db, int64_t id) MUST_USE;

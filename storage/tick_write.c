@@ -182,16 +182,18 @@ enum err store_tick_finish_job(struct db *db, int64_t job_id, utc_ms now)
 	return job_at(db, S_tick_finish_job, job_id, now);
 }
 
-enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const int64_t *job_ids, const int64_t *seqs,
-			  size_t n)
+enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const struct tick_push *p, size_t n)
 {
 	struct args a;
 
+	if (n == 0)
+		return OK;
 	args_init(&a, db);
 	arg_int(&a, id);
 	arg_int(&a, now);
-	arg_ints(&a, job_ids, n);
-	arg_ints(&a, seqs, n);
+	INTS(&a, n, p[i].job_id);
+	INTS(&a, n, p[i].seq);
+	INTS(&a, n, p[i].per_minute);
 	return db_run(db, S_tick_batch, &a, NULL);
 }
 

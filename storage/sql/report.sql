@@ -62,10 +62,10 @@ with moves as (
 	union all
 	select at_ms + 60000, -n, null, false from push_log where job_id = $1
 	union all -- on their way
-	select b.claimed_ms, count(*)::int, r.max_per_minute, true
-	from push_batch b cross join unnest(b.job_ids) as u(job_id) join job_run r on r.job_id = u.job_id
+	select b.claimed_ms, count(*)::int, max(u.per_minute), true
+	from push_batch b cross join unnest(b.job_ids, b.limits) as u(job_id, per_minute)
 	where b.acked_ms is null and u.job_id = $1
-	group by b.id, r.max_per_minute
+	group by b.id
 ), filled as (
 	select t, claim, sum(n) over (order by t, claim rows unbounded preceding) as n,
 	       max(per_minute) over (order by t range between 60000 preceding and current row) as per_minute

@@ -248,9 +248,10 @@ returning no;
 -- ---- pushes -------------------------------------------------------------------------------------------------
 
 -- name: tick_batch
--- in: bigint bigint bigint[] int[]
+-- in: bigint bigint bigint[] int[] int[]
 -- out:
-insert into push_batch (id, claimed_ms, job_ids, seqs) values ($1::bigint, $2::bigint, $3::bigint[], $4::int[]);
+insert into push_batch (id, claimed_ms, job_ids, seqs, limits)
+values ($1::bigint, $2::bigint, $3::bigint[], $4::int[], $5::int[]);
 
 -- name: tick_batches_acked
 -- in: bigint[] bigint
@@ -258,12 +259,12 @@ insert into push_batch (id, claimed_ms, job_ids, seqs) values ($1::bigint, $2::b
 -- What is left of them is a line per job in the log.
 with acked as (
 	update push_batch set acked_ms = $2::bigint where id = any ($1::bigint[]) and acked_ms is null
-	returning claimed_ms, job_ids
+	returning claimed_ms, job_ids, limits
 )
 insert into push_log (at_ms, job_id, claimed_ms, n, per_minute)
-select $2, u.job_id, a.claimed_ms, count(*), r.max_per_minute
-from acked a cross join unnest(a.job_ids) as u(job_id) join job_run r on r.job_id = u.job_id
-group by u.job_id, a.claimed_ms, r.max_per_minute;
+select $2, u.job_id, a.claimed_ms, count(*), max(u.per_minute)
+from acked a cross join unnest(a.job_ids, a.limits) as u(job_id, per_minute)
+group by u.job_id, a.claimed_ms;
 
 -- name: tick_batch_exists
 -- in: bigint

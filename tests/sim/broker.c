@@ -262,6 +262,14 @@ static void publisher_connect(struct world *w, struct mqtt *m)
 	trace(w, "publisher connects");
 }
 
+void broker_reconnect(struct world *w)
+{
+	if (!w->otad.mqtt || !w->otad.mqtt->publisher)
+		return;
+	broker_cut(w, true);
+	publisher_connect(w, w->otad.mqtt);
+}
+
 static void ingest_connect(struct world *w, struct mqtt *m)
 {
 	struct broker *b = &w->broker;
@@ -480,7 +488,8 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 		agenda_in(w, rng_skewed(&w->rng_net, 500) * US_PER_MS, delivered, a, d->conn, NULL);
 }
 
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token)
+enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
+		      int64_t *ret_connection)
 {
 	struct world *w = m->w;
 	struct flight *f;
@@ -499,6 +508,8 @@ enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, si
 			      .next = m->flights };
 	m->flights = f;
 	m->in_flight++;
+	if (ret_connection)
+		*ret_connection = m->connections;
 	m->last_arrival_us = i64_max(m->last_arrival_us, sim_now_us() + 50 + US_PER_MS * rng_skewed(&w->rng_net, 300));
 	agenda_at(w, m->last_arrival_us, arrived, (int64_t)(uintptr_t)f, 0, NULL);
 	return OK;

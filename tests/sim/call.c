@@ -5,6 +5,7 @@
 #include "dispatcher/tick.h"
 #include "engine/base/clock.h"
 #include "engine/ids.h"
+#include "tests/sim/model.h"
 
 #include <poll.h>
 #include <string.h>
@@ -166,6 +167,45 @@ enum err call(struct request *q)
 		otad_bury(w);
 	check_step(w);
 	return e;
+}
+
+struct sim_job *job_for_all(struct world *w, const struct sim_job *wish)
+{
+	struct sim_job *j = &w->jobs[w->n_jobs++];
+	struct request q;
+	enum err e;
+
+	ensure(w->n_jobs <= w->cap_jobs);
+	*j = *wish;
+	j->kind = JOB_STATIC;
+	j->targets = TARGETS_ALL;
+	j->overwrite_mode = 1;
+	j->need_push = true;
+	j->retry_interval_min = -1;
+	j->silent_from_us = INT64_MAX;
+	j->created_ms = clock_now();
+	j->n_rates = 1;
+	j->rates[0].at_us = sim_now_us();
+	j->most = j->rates[0].rate;
+	request_init(&q, w, "CreateOTAStaticUpgradeJob");
+	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
+	param(&q, "ProductKey", SIM_PRODUCT);
+	param(&q, "TargetSelection", "ALL");
+	param(&q, "Tag.1.Key", "job");
+	param_int(&q, "Tag.1.Value", j - w->jobs);
+	if (j->n_src > 0)
+		param(&q, "SrcVersion.1", j->src[0]);
+	if (j->most > 0)
+		param_int(&q, "MaximumPerMinute", j->most);
+	if (j->timeout_min > 0)
+		param_int(&q, "TimeoutInMinutes", j->timeout_min);
+	e = call(&q);
+	if (e != OK && e != ERR_NO_DEVICE)
+		broken(w, "%s: %s", q.action, error_text(&q.error));
+	ensure(e != OK || id_parse(ID_JOB, q.target, &j->id, NULL));
+	model_created(w, j, e);
+	request_free(&q);
+	return j;
 }
 
 int64_t ask_database(struct world *w, const char *sql)

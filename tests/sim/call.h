@@ -30,6 +30,9 @@ enum err call(struct request *q);
 /* The same without any of it: no faults, no waiting for the answer, no look. Any thread. Runs the transaction again, as
  * the workers of the API do, when the database asks for it. */
 enum err call_plainly(struct request *q);
+/* Creates a static job for all devices: its package, and where they are set a version to come from, a rate and a time
+ * limit, as in `wish`. */
+struct sim_job *job_for_all(struct world *w, const struct sim_job *wish);
 /* Wakes otad's parts, as a call does. */
 void wake(void *ctx);
 /* A number, by a connection of the simulation's own: what became of a call whose answer was lost? */

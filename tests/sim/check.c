@@ -50,7 +50,7 @@ static void check_status(struct world *w, const struct job_seen *s, const int64_
 
 	if (s->status == JOB_PLANNED && (!j->schedule_ms || (j->status == JOB_IN_PROGRESS && !j->reopened)))
 		broken(w, "job %d is PLANNED", job_index(w, j));
-	if (s->status == JOB_IN_PROGRESS && clock_now() < j->schedule_ms)
+	if (s->status == JOB_IN_PROGRESS && j->status != JOB_IN_PROGRESS && clock_now() < j->schedule_ms)
 		broken(w, "job %d starts %lld ms early", job_index(w, j), (long long)(j->schedule_ms - clock_now()));
 	if (ended(j->status) && s->status != j->status && !j->reopened)
 		broken(w, "job %d was %s and is %s", job_index(w, j), job_status_name(j->status), job_status_name(s->status));
@@ -283,6 +283,7 @@ void check_handed(struct world *w, struct sim_job *j, struct device *d)
 	if (!t)
 		broken(w, "job %d is pushed to %s without a claim", job_index(w, j), d->name);
 	t->handed++;
+	t->doubts = model_doubts(w); /* no cut before this one puts it in doubt */
 	if (sim_now_us() > i64_min(j->silent_from_us, INT64_MAX - HANDOVER_US) + HANDOVER_US)
 		broken(w, "%s is pushed %lld ms after its job was stopped", name_of(w, t),
 		       (long long)((sim_now_us() - j->silent_from_us) / US_PER_MS));

@@ -14,7 +14,7 @@
 
 #define SHOWN_LEN 20
 
-static _Atomic int64_t boot_us = US_PER_SECOND;
+static _Atomic int64_t boot_us = US_PER_SECOND, ahead_ms;
 static char *shown; /* to the database; NULL: nowhere */
 
 static void show(void)
@@ -22,7 +22,7 @@ static void show(void)
 	char digits[SHOWN_LEN + 1];
 
 	(void)snprintf(digits, sizeof digits, "%0*lld", SHOWN_LEN,
-		       (long long)(SIM_EPOCH_MS * US_PER_MS + atomic_load(&boot_us)));
+		       (long long)((SIM_EPOCH_MS + atomic_load(&ahead_ms)) * US_PER_MS + atomic_load(&boot_us)));
 	memcpy(shown, digits, SHOWN_LEN);
 }
 
@@ -51,6 +51,23 @@ void sim_clock_set(int64_t to_us)
 		show();
 }
 
+void sim_clock_jump(int64_t by_ms)
+{
+	atomic_fetch_add(&ahead_ms, by_ms);
+	if (shown)
+		show();
+}
+
+utc_ms sim_utc(int64_t at_us)
+{
+	return SIM_EPOCH_MS + atomic_load(&ahead_ms) + at_us / US_PER_MS;
+}
+
+int64_t sim_boot_us(utc_ms at)
+{
+	return (at - SIM_EPOCH_MS - atomic_load(&ahead_ms)) * US_PER_MS;
+}
+
 int64_t clock_boot_us(void)
 {
 	return sim_now_us();
@@ -68,7 +85,7 @@ const char *clock_boot_id(void)
 
 utc_ms clock_now(void)
 {
-	return SIM_EPOCH_MS + clock_boot_ms();
+	return sim_utc(sim_now_us());
 }
 
 /* The database's clock is this one. */

@@ -4,9 +4,11 @@
  * returns, but nothing that it does reaches anybody: that is what being dead means to the others. */
 #include "tests/sim/sim.h"
 
-#include <string.h>
-
 #include "engine/base/metrics.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
 
 /* What the linker makes of --wrap. */
 enum err __real_db_begin(struct db *db);
@@ -66,7 +68,7 @@ void faults_plan(struct world *w, enum actor actor)
 	struct rng *r = &w->rng_fault;
 	enum fault_kind kind = FAULT_NONE;
 
-	if (w->calm)
+	if (w->calm || w->fault.place != PLACE_NONE)
 		return;
 	if (rng_chance(r, w->p.crash))
 		kind = rng_chance(r, 500) ? FAULT_CRASH_BEFORE : FAULT_CRASH_AFTER;
@@ -82,9 +84,10 @@ static enum fault_kind strikes(struct world *w, enum fault_place place)
 {
 	enum fault_kind kind = w->fault.kind;
 
-	if (kind == FAULT_NONE || w->actor != w->fault.actor || w->fault.countdown-- > 0)
+	if (kind == FAULT_NONE || w->actor != w->fault.actor || (w->fault.place != PLACE_NONE && w->fault.place != place) ||
+	    w->fault.countdown-- > 0)
 		return FAULT_NONE;
-	w->fault.kind = FAULT_NONE;
+	w->fault = (struct fault){ .kind = FAULT_NONE };
 	faults_count(w, kind, place);
 	w->trouble_us = sim_now_us() + (kind == FAULT_SLOW ? 20 * US_PER_SECOND : 0);
 	trace(w, "%s: %s%s", actor_names[w->actor], kind_names[kind], place_names[place]);
@@ -226,6 +229,31 @@ enum err __wrap_db_run(struct db *db, enum stmt s, const struct args *a, struct 
 		.db = db, .make = make_run, .place = PLACE_STATEMENT, .stmt = s, .args = a, .ret = ret });
 }
 
+/* ---- no limits of real time ---- */
+
+PGconn *__real_PQconnectStartParams(const char *const *keys, const char *const *values, int expand);
+PGconn *__wrap_PQconnectStartParams(const char *const *keys, const char *const *values, int expand);
+
+/* The server would end a transaction of ours when the machine is slow. */
+PGconn *__wrap_PQconnectStartParams(const char *const *keys, const char *const *values, int expand)
+{
+	const char *changed[16];
+	char options[512];
+	size_t n = 0;
+
+	for (; keys[n]; n++) {
+		ensure(n + 1 < ARRAY_LEN(changed));
+		changed[n] = values[n];
+		if (strcmp(keys[n], "options") != 0)
+			continue;
+		ensure(snprintf(options, sizeof options, "%s -c idle_in_transaction_session_timeout=0", values[n]) <
+		       (int)sizeof options);
+		changed[n] = options;
+	}
+	changed[n] = NULL;
+	return __real_PQconnectStartParams(keys, changed, expand);
+}
+
 /* ---- the broker, and the world at large ---- */
 
 bool faults_at_broker(struct world *w)
@@ -245,8 +273,15 @@ bool faults_at_broker(struct world *w)
 
 void faults_waiting(struct world *w)
 {
-	if (!w->otad.dead && w->fault.kind == FAULT_SLOW && strikes(w, PLACE_WAIT) == FAULT_SLOW)
+	enum fault_kind kind = w->fault.kind;
+
+	if (w->otad.dead || (kind != FAULT_SLOW && kind != FAULT_LOST_BEFORE && kind != FAULT_LOST_AFTER))
+		return;
+	kind = strikes(w, PLACE_WAIT);
+	if (kind == FAULT_SLOW)
 		world_meanwhile(w, sim_now_us() + rng_between(&w->rng_fault, 100, 20000) * US_PER_MS);
+	else if (kind != FAULT_NONE)
+		broker_reconnect(w);
 }
 
 static void database_back(struct world *w, int64_t a, int64_t b, const char *text)

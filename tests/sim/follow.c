@@ -400,7 +400,8 @@ static void pull(struct world *w, struct model_task *t)
 		broken(w, "%s is not answered to its device's request", name_of(w, t));
 }
 
-static void applied(struct world *w, const struct received *r)
+/* `until`: what timers are due before it comes first. */
+static void applied(struct world *w, const struct received *r, utc_ms until)
 {
 	const struct said *s = &w->model->said.items[r->said - 1];
 	struct model_task *t = meant(w, s);
@@ -413,7 +414,7 @@ static void applied(struct world *w, const struct received *r)
 		told_version(w, s->device, s->module, s->version, r->at);
 	if (!t)
 		return;
-	while (rule_timer(w, t, r->at))
+	while (rule_timer(w, t, until))
 		;
 	switch (s->kind) {
 	case SAID_VERSION:
@@ -433,15 +434,17 @@ static void applied(struct world *w, const struct received *r)
 static void follow_reports(struct world *w, struct seen *s, size_t *order)
 {
 	struct model *m = w->model;
+	utc_ms at = 0; /* the clock may be set back between two */
 
 	for (; m->applied < m->received.n && m->received.items[m->applied].next <= s->position; m->applied++) {
 		const struct received *r = &m->received.items[m->applied];
 
+		at = i64_max(at, r->at);
 		/* The finish time comes between reports, by their times. */
-		for (; *order < s->n_orders && r->at >= s->orders[*order].j->finish_ms; ++*order)
+		for (; *order < s->n_orders && at >= s->orders[*order].j->finish_ms; ++*order)
 			ordered(w, &s->orders[*order]);
 		if (r->said)
-			applied(w, r);
+			applied(w, r, at);
 	}
 }
 
@@ -450,12 +453,12 @@ static void follow_reports(struct world *w, struct seen *s, size_t *order)
 /* The earliest time for a push to a connection; in_doubt: the last one may not have gone out, and counts as none. */
 utc_ms due_at(const struct model_task *t, const struct conn_seen *c, bool in_doubt)
 {
-	utc_ms due;
+	utc_ms now = clock_now(), due = c->since > now ? 0 : c->since; /* later than now: before the clock was set back */
 
 	if (t->retry_at)
 		return t->retry_at;
-	due = c->since + (t->state == TASK_IN_PROGRESS ? GRACE_RUNNING_MS : GRACE_MS);
-	return t->state == TASK_QUEUED || in_doubt ? due : i64_max(due, rule_again_at(t));
+	due += t->state == TASK_IN_PROGRESS ? GRACE_RUNNING_MS : GRACE_MS;
+	return t->state == TASK_QUEUED || in_doubt || t->pushed_at > now ? due : i64_max(due, rule_again_at(t));
 }
 
 static void pushed(struct world *w, struct model_task *t, int64_t conn)

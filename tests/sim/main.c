@@ -7,6 +7,7 @@
  *   sim [--seeds N] [--minutes T] [--from M]   seeds M, M + 1, ..: N of them, or until the time is over (tests/sim/soak) */
 #include "tests/sim/campaign.h"
 #include "tests/sim/props.h"
+#include "tests/sim/scenes.h"
 #include "tests/sim/sim.h"
 
 #include "engine/base/log.h"
@@ -225,8 +226,24 @@ static void properties(const char *filter)
 			result(run(all[i].life, &t) == 0, all[i].name);
 }
 
+static void scene(uint64_t n, bool print)
+{
+	(void)print;
+	scenes[n].play();
+}
+
+static void play(const char *filter)
+{
+	struct tally t;
+
+	for (size_t i = 0; i < n_scenes; i++)
+		if (strstr(scenes[i].name, filter))
+			result(run((struct life){ scene, i, false }, &t) == 0, scenes[i].name);
+}
+
 static int ring(const char *filter)
 {
+	play(filter);
 	properties(filter);
 	try_seeds(filter);
 	same_seed_same_trace(filter);
@@ -296,6 +313,19 @@ static void usage(void)
 	exit(2);
 }
 
+/* However slow the machine is: no deadline of real time. */
+static void configure(void)
+{
+	struct arena a;
+	struct error e;
+
+	arena_init(&a);
+	error_init(&e, &a);
+	(void)setenv("OTAD_DATABASE_TIMEOUT_MS", "600000", 1);
+	ensure(config_load(NULL, &e) == OK);
+	arena_free(&a);
+}
+
 static int64_t number(const char *text)
 {
 	int64_t n;
@@ -334,6 +364,7 @@ int main(int argc, char **argv)
 	}
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_ERROR);
+	configure();
 	cluster_start();
 	if (life.live)
 		return run((struct life){ life.live, life.arg, print }, &t) != 0;

@@ -224,7 +224,7 @@ static utc_ms next_push(struct world *w, const struct model_task *t)
 	due = i64_max(due_at(t, c, false), clock_now() + 100);
 	if (j->n_pushed == 0)
 		return due;
-	return i64_max(due, SIM_EPOCH_MS + (j->pushed_us[j->n_pushed - 1] + 60700000 / rate) / US_PER_MS);
+	return i64_max(due, sim_utc(j->pushed_us[j->n_pushed - 1] + 60700000 / rate));
 }
 
 static utc_ms next_of(struct world *w, const struct model_task *t)
@@ -256,5 +256,5 @@ int64_t model_next_us(struct world *w)
 		if (j->finish_ms && j->status != JOB_NONE && !job_status_ended(j->status))
 			next = i64_min(next, j->finish_ms);
 	}
-	return next == INT64_MAX ? INT64_MAX : i64_max((next - SIM_EPOCH_MS) * US_PER_MS, sim_now_us());
+	return next == INT64_MAX ? INT64_MAX : i64_max(sim_boot_us(next), sim_now_us());
 }

@@ -106,7 +106,8 @@ void otad_bury(struct world *w)
 static void after_step(struct world *w, bool was_in_turn)
 {
 	w->in_turn = was_in_turn;
-	w->fault = (struct fault){ .kind = FAULT_NONE };
+	if (w->fault.place == PLACE_NONE)
+		w->fault = (struct fault){ .kind = FAULT_NONE };
 	if (w->otad.dead)
 		otad_bury(w);
 	check_step(w);
@@ -140,7 +141,7 @@ void otad_turn(struct world *w)
 	pause = turn(w);
 	w->actor = before;
 	sim_clock_set(sim_now_us() + 200);
-	if (pause > 0) /* it is woken late, mostly a little */
+	if (pause > 0 && !w->p.quiet) /* it is woken late, mostly a little */
 		pause += w->p.grid_us ? 950 : rng_skewed(&w->rng_plan, 2000);
 	o->next_turn_us = sim_now_us() + pause * US_PER_MS;
 	after_step(w, false);

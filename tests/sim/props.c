@@ -378,25 +378,7 @@ static void report_version(struct world *w, struct device *d, const char *versio
 
 static void job_for_version(struct world *w, const char *src)
 {
-	struct sim_job *j = &w->jobs[w->n_jobs++];
-	struct request q;
-	enum err e;
-
-	*j = (struct sim_job){ .kind = JOB_STATIC, .package = &w->packages[0], .targets = TARGETS_ALL, .overwrite_mode = 1,
-			       .need_push = true, .retry_interval_min = -1, .silent_from_us = INT64_MAX, .n_rates = 1,
-			       .created_ms = clock_now(), .src = { src }, .n_src = src != NULL };
-	request_init(&q, w, "CreateOTAStaticUpgradeJob");
-	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
-	param(&q, "ProductKey", SIM_PRODUCT);
-	param(&q, "TargetSelection", "ALL");
-	param(&q, "Tag.1.Key", "job");
-	param_int(&q, "Tag.1.Value", j - w->jobs);
-	if (src)
-		param(&q, "SrcVersion.1", src);
-	e = call(&q);
-	ensure(e != OK || id_parse(ID_JOB, q.target, &j->id, NULL));
-	model_created(w, j, e);
-	request_free(&q);
+	job_for_all(w, &(struct sim_job){ .package = &w->packages[0], .src = { src }, .n_src = src != NULL });
 }
 
 /* The maker comes late, and the model looks after every step whom and what it has chosen. */

@@ -35,6 +35,11 @@ int64_t rng_skewed(struct rng *r, int64_t max);
 int64_t sim_now_us(void);
 /* Never backwards: an earlier time is ignored. */
 void sim_clock_set(int64_t boot_us);
+/* The clocks of all machines are set, to so much before or ahead; time since boot goes on. */
+void sim_clock_jump(int64_t by_ms);
+/* The time by these clocks at a time since boot, and the other way round. */
+utc_ms sim_utc(int64_t boot_us);
+int64_t sim_boot_us(utc_ms at);
 /* A file of 20 digits that is this clock for others, in microseconds since 1970. */
 void sim_clock_show(const char *path);
 
@@ -175,6 +180,7 @@ struct fault {
 	enum fault_kind kind;
 	enum actor actor;
 	int64_t countdown; /* calls of that actor until it strikes */
+	enum fault_place place; /* only there, in whatever step; PLACE_NONE: anywhere, and within this step */
 };
 
 /* ---- jobs, as the operators know them ---- */
@@ -327,6 +333,8 @@ void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w))
 void world_meanwhile(struct world *w, int64_t until_us);
 /* The same for a wait outside otad's own steps: its turns and the maker's rounds go on too. */
 void world_others(struct world *w, int64_t until_us);
+/* The clock is set, everywhere at once. */
+void world_clock_jump(struct world *w, int64_t by_ms);
 /* Something happened that concerns otad. */
 void world_busy(struct world *w);
 /* The chaos is over: faults end, devices obey, operators clear up; runs until everything has ended, at most for so
@@ -350,7 +358,8 @@ void otad_maker_round(struct world *w, int64_t budget);
 void faults_plan(struct world *w, enum actor actor);
 /* A call to the broker: false when the process is dead. */
 bool faults_at_broker(struct world *w);
-/* It waits for room in the window: it may be slow here, but not between looking at the time and sending. */
+/* It waits for room in the window: it may be slow here, but not between looking at the time and sending. Or its
+ * connection is lost, and it has another one before it is noticed. */
 void faults_waiting(struct world *w);
 /* Puts down that one has happened. */
 void faults_count(struct world *w, enum fault_kind kind, enum fault_place place);
@@ -369,6 +378,8 @@ void broker_start(struct world *w);
 void broker_tend(struct world *w); /* connects clients that want it, heartbeat */
 void broker_cut(struct world *w, bool publisher);
 void broker_restart(struct world *w);
+/* The publisher is cut off, and has a new connection before otad looks again. */
+void broker_reconnect(struct world *w);
 /* It keeps its connections, and does nothing for a while. */
 void broker_freeze(struct world *w, int64_t for_us);
 void broker_connect_device(struct world *w, struct device *d);

@@ -5,7 +5,7 @@
 #include "storage/account.h"
 #include "storage/package_store.h"
 #include "storage/product.h"
-#include "tests/sim/model.h"
+#include "tests/sim/model_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,6 +198,18 @@ void world_calm(struct world *w, int64_t most_us)
 	world_run(w, sim_now_us() + 90 * US_PER_SECOND, NULL);
 }
 
+void world_clock_jump(struct world *w, int64_t by_ms)
+{
+	check_step(w); /* what was done before is judged by the clock of before */
+	trace(w, "the clock is set by %lld s", (long long)(by_ms / MS_PER_SECOND));
+	sim_clock_jump(by_ms);
+	w->model->last_look += by_ms;
+	for (size_t i = 0; i < ARRAY_LEN(w->otad.turned_ms); i++)
+		w->otad.turned_ms[i] = 0;
+	w->trouble_us = sim_now_us();
+	world_busy(w);
+}
+
 /* ---- making and ending ---- */
 
 struct sim_job *world_job(struct world *w, int64_t job_id)
@@ -247,6 +259,7 @@ static enum err find_owner(struct world *w, struct arena *a, struct error *e)
 
 struct world *world_new(uint64_t seed, const struct profile *p, const char *replay, bool print_trace)
 {
+	static int worlds; /* of this process */
 	struct world *w = calloc(1, sizeof *w);
 	struct error e;
 
@@ -262,7 +275,7 @@ struct world *world_new(uint64_t seed, const struct profile *p, const char *repl
 	w->rng_ops = rng_of(seed, 2);
 	w->rng_net = rng_of(seed, 3);
 	w->rng_fault = rng_of(seed, 4);
-	w->database = arena_printf(&w->arena, "sim_%llu_%d", (unsigned long long)seed, (int)getpid());
+	w->database = arena_printf(&w->arena, "sim_%llu_%d_%d", (unsigned long long)seed, (int)getpid(), ++worlds);
 	w->dir = cluster_dir(&w->arena, w->database);
 	w->config = *config_now();
 	w->config.database = cluster_database(&w->arena, w->database);

@@ -148,7 +148,25 @@ static void acknowledgements_count_for_a_whole_minute(void)
 	}
 }
 
-TESTS("engine/pace", { "acknowledgements_count_for_a_whole_minute", acknowledgements_count_for_a_whole_minute },
+static void idle_when_it_counts_nothing(void)
+{
+	struct pace p;
+
+	pace_init(&p);
+	CHECK(pace_idle(&p, 0));
+	CHECK_INT(pace_claim(&p, 2, 100 * SECOND, 100 * SECOND, 1), 1);
+	CHECK(!pace_idle(&p, 900 * SECOND)); /* a frozen broker may take it in at any time */
+	pace_ack(&p, 1, 901 * SECOND);
+	CHECK(!pace_idle(&p, 961 * SECOND));
+	CHECK(pace_idle(&p, 961 * SECOND + 1));
+	CHECK_INT(pace_claim(&p, 2, 970 * SECOND, 970 * SECOND, 1), 1);
+	pace_unclaim(&p, 1);
+	CHECK(pace_idle(&p, 970 * SECOND));
+	pace_free(&p);
+}
+
+TESTS("engine/pace", { "idle_when_it_counts_nothing", idle_when_it_counts_nothing },
+      { "acknowledgements_count_for_a_whole_minute", acknowledgements_count_for_a_whole_minute },
        { "never_above_and_at_least_98_percent", never_above_and_at_least_98_percent },
       { "frozen_broker_is_not_flooded", frozen_broker_is_not_flooded }, { "uneven_ticks", uneven_ticks },
       { "idle_time_is_not_made_up", idle_time_is_not_made_up }, { "a_higher_rate_is_in_force_at_once", a_higher_rate_is_in_force_at_once },

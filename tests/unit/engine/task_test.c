@@ -130,7 +130,7 @@ static void retries_count_once_per_push(void)
 	CHECK(!progress(&t, &r, 3500, -1, "one").changed);
 	CHECK(!progress(&t, &r, 3600, 50, "").changed);
 	CHECK(!task_pullable(&t, 4000));
-	CHECK_INT(task_due_at(&t, &r, 99, 4000), 603000);
+	CHECK_INT(task_due_at(&t, &r, 99, 4000, NEVER), 603000);
 	push(&t, &r, 603000, 99);
 	CHECK_INT(t.retry_ms, 0);
 	CHECK(!progress(&t, &r, 602000, -1, "of the attempt before").changed);
@@ -223,18 +223,18 @@ static void due_once_per_connection(void)
 {
 	struct task t = task_in(TASK_QUEUED);
 
-	CHECK_INT(task_due_at(&t, &plain, 5, 10000), 11000);
+	CHECK_INT(task_due_at(&t, &plain, 5, 10000, NEVER), 11000);
 	push(&t, &plain, 11000, 5);
-	CHECK(task_due_at(&t, &plain, 5, 10000) == NEVER);
-	CHECK_INT(task_due_at(&t, &plain, 6, 20000), 21000);
+	CHECK(task_due_at(&t, &plain, 5, 10000, NEVER) == NEVER);
+	CHECK_INT(task_due_at(&t, &plain, 6, 20000, NEVER), 21000);
 	push(&t, &plain, 21000, 6); /* the first repetition at once, then 60 s apart, doubling */
-	CHECK_INT(task_due_at(&t, &plain, 7, 22000), 81000);
+	CHECK_INT(task_due_at(&t, &plain, 7, 22000, NEVER), 81000);
 	push(&t, &plain, 81000, 7);
-	CHECK_INT(task_due_at(&t, &plain, 8, 82000), 81000 + 120000);
+	CHECK_INT(task_due_at(&t, &plain, 8, 82000, NEVER), 81000 + 120000);
 	progress(&t, &plain, 90000, 3, "");
-	CHECK_INT(task_due_at(&t, &plain, 8, 100000), 105000);
+	CHECK_INT(task_due_at(&t, &plain, 8, 100000, NEVER), 105000);
 	t = task_in(TASK_CONFIRM);
-	CHECK(task_due_at(&t, &plain, 5, 0) == NEVER);
+	CHECK(task_due_at(&t, &plain, 5, 0, NEVER) == NEVER);
 }
 
 static void without_need_push_only_pulls(void)
@@ -244,7 +244,7 @@ static void without_need_push_only_pulls(void)
 	struct task_event pull = { .kind = TASK_EV_PULL, .at = 2000, .conn = 5 };
 
 	r.need_push = false;
-	CHECK(task_due_at(&t, &r, 5, 0) == NEVER);
+	CHECK(task_due_at(&t, &r, 5, 0, NEVER) == NEVER);
 	CHECK(task_pullable(&t, 1));
 	CHECK_INT(task_step(&t, &r, &pull).why, WHY_PULL);
 	CHECK_INT(t.state, TASK_NOTIFIED);
@@ -259,7 +259,7 @@ static void unsent_push_leaves_no_trace(void)
 	CHECK_INT(task_step(&t, &plain, &un).why, WHY_UNPUSHED);
 	CHECK_INT(t.state, TASK_QUEUED);
 	CHECK_INT(t.pushes, 0);
-	CHECK_INT(task_due_at(&t, &plain, 5, 10000), 11000);
+	CHECK_INT(task_due_at(&t, &plain, 5, 10000, NEVER), 11000);
 }
 
 static void unsent_push_of_a_retry_is_still_due(void)
@@ -276,7 +276,7 @@ static void unsent_push_of_a_retry_is_still_due(void)
 	CHECK_INT(t.push_ms, 1000);
 	CHECK(!progress(&t, &r, 700001, -2, "x again").changed); /* of the try that has failed */
 	CHECK_INT(t.state, TASK_NOTIFIED);
-	CHECK_INT(task_due_at(&t, &r, 5, 0), 603000);
+	CHECK_INT(task_due_at(&t, &r, 5, 0, NEVER), 603000);
 }
 
 static void run_again_is_a_new_life(void)
@@ -343,7 +343,22 @@ static void who_may_run_again(void)
 	}
 }
 
-TESTS("engine/task", { "every_state_and_event", every_state_and_event },
+static void what_lies_ahead_was_before_the_clock_was_set_back(void)
+{
+	struct job_rules r = { .need_push = true, .dest_version = "2", .module = "default", .src_version = "" };
+	struct task t = { .state = TASK_NOTIFIED, .push_conn = 5, .push_ms = 9000000, .repushes = 3 };
+
+	CHECK_INT(task_due_at(&t, &r, 6, 8000000, 9000000), 9240000);
+	CHECK_INT(task_due_at(&t, &r, 6, 8000000, 8999999), 8001000);
+	CHECK(task_due_at(&t, &r, 6, 8000000, 7999999) <= 7999999);
+	t.state = TASK_QUEUED;
+	CHECK_INT(task_due_at(&t, &r, 6, 8000000, 8000000), 8001000);
+	CHECK(task_due_at(&t, &r, 6, 8000000, 7999999) <= 7999999);
+}
+
+TESTS("engine/task",
+      { "what_lies_ahead_was_before_the_clock_was_set_back", what_lies_ahead_was_before_the_clock_was_set_back },
+      { "every_state_and_event", every_state_and_event },
       { "clock_starts_at_the_first_report_and_fires_once", clock_starts_at_the_first_report_and_fires_once },
       { "retries_count_once_per_push", retries_count_once_per_push },
       { "redelivered_failure_is_not_counted_twice", redelivered_failure_is_not_counted_twice },
