@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See mqtt.h. Paho calls us back on its own threads, holding its global lock: the callbacks copy, set a state
- * and return. A connection is a `link` of its own, with a Paho handle of its own, so that nothing of an old
+ * or hand over what waits for room, and return. A connection is a `link` of its own, with a Paho handle of its own, so that nothing of an old
  * connection can ever be sent on a new one. */
 #include "dispatcher/mqtt.h"
 
@@ -55,6 +55,16 @@ struct waiter {
 	size_t left; /* messages that are not acknowledged */
 };
 
+/* A parcel on its way; with acks_lock. Whoever finds it not `filling` may set that, and hands over what there is room
+ * for: the thread that begins it, then Paho's own with the acknowledgements, which has Paho's lock anyway. */
+struct sending {
+	struct mqtt_parcel parcel;
+	struct link *link; /* of parcel.connection */
+	size_t next;	   /* handed over so far, or about to be */
+	bool filling, closed;
+	int64_t ended_ms; /* clock_boot_ms */
+};
+
 /* lock guards the publisher's link pointer while it is used for sending; order: lock, then Paho's own.
  * acks_lock guards what callbacks touch; it is a leaf. */
 struct mqtt {
@@ -71,6 +81,8 @@ struct mqtt {
 	_Atomic int wish;
 	_Atomic int64_t connections, ingest_since_ms, wished_at_ms; /* clock_boot_ms */
 	int64_t in_flight; /* of connection `connections`; with acks_lock */
+	int room_wanted;   /* threads that wait for a place in the window; with acks_lock */
+	struct sending sending;
 	struct mqtt_ack *acks;
 	size_t n_acks, cap_acks;
 	struct waiter *waiters;
@@ -88,6 +100,84 @@ static void *context_of(int64_t connection, uint64_t token)
 	return (void *)(uintptr_t)(((uint64_t)connection & GENERATION_MASK) << GENERATION_SHIFT | token);
 }
 
+/* ---- a parcel's messages ---- */
+
+static void sent(void *context, MQTTAsync_successData *response);
+
+/* As long as the link lives. */
+static bool send_on(struct link *l, const struct mqtt_message *message, uint64_t token)
+{
+	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+
+	o.onSuccess = sent;
+	o.context = context_of(l->number, token);
+	return atomic_load(&l->state) == LINK_UP &&
+	       MQTTAsync_send(l->handle, message->topic, (int)message->len, message->payload, 1, 0, &o) == MQTTASYNC_SUCCESS;
+}
+
+/* With acks_lock: no more of the parcel. */
+static void close_parcel(struct mqtt *m)
+{
+	if (!m->sending.closed)
+		m->sending.ended_ms = clock_boot_ms();
+	m->sending.closed = true;
+}
+
+/* With acks_lock: is it for the caller to fill()? */
+static bool fill_claim(struct mqtt *m)
+{
+	struct sending *s = &m->sending;
+
+	if (s->filling || s->closed)
+		return false;
+	return s->filling = true;
+}
+
+/* How many of the parcel may go now; 0: the filler's turn is over. Half a window at once: a message at a time, the
+ * threads would only wake each other. */
+static size_t fill_take(struct mqtt *m)
+{
+	struct sending *s = &m->sending;
+	size_t left, n = 0;
+
+	(void)pthread_mutex_lock(&m->acks_lock);
+	left = s->parcel.n - s->next;
+	if (left == 0 || atomic_load(&m->connections) != s->parcel.connection)
+		close_parcel(m);
+	if (!s->closed && m->in_flight <= m->opt.window / 2)
+		n = (size_t)i64_min((int64_t)left, m->opt.window - m->in_flight);
+	m->in_flight += (int64_t)n;
+	s->filling = n > 0;
+	if (!s->filling && s->closed)
+		(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->acks_lock);
+	return n;
+}
+
+/* After fill_claim(), without the lock. */
+static void fill(struct mqtt *m)
+{
+	struct sending *s = &m->sending;
+	size_t n, done;
+
+	while ((n = fill_take(m)) > 0) {
+		for (done = 0; done < n; done++) {
+			const struct mqtt_message *message = &s->parcel.messages[s->next + done];
+
+			if (clock_boot_ms() >= s->parcel.until_boot_ms || !send_on(s->link, message, message->token))
+				break;
+		}
+		(void)pthread_mutex_lock(&m->acks_lock);
+		s->next += done;
+		if (done < n) {
+			close_parcel(m);
+			if (atomic_load(&m->connections) == s->parcel.connection)
+				m->in_flight -= (int64_t)(n - done);
+		}
+		(void)pthread_mutex_unlock(&m->acks_lock);
+	}
+}
+
 /* ---- callbacks ---- */
 
 static void keep_ack(struct mqtt *m, uint64_t token)
@@ -100,28 +190,42 @@ static void keep_ack(struct mqtt *m, uint64_t token)
 	m->acks[m->n_acks++] = (struct mqtt_ack){ .token = token, .at_us = clock_boot_us() };
 }
 
+/* With acks_lock: was it the last that somebody waited for? */
+static bool waiter_sent(struct mqtt *m, uint64_t token)
+{
+	for (struct waiter *w = m->waiters; w; w = w->next)
+		if (w->token == token && w->left > 0)
+			return --w->left == 0;
+	return false;
+}
+
 static struct mqtt *the_mqtt; /* a message's context has no room for a pointer; one per process */
 
 static void sent(void *context, MQTTAsync_successData *response)
 {
 	uint64_t c = (uint64_t)(uintptr_t)context, token = c & (WAITER_BIT | MQTT_TOKEN_MAX);
 	struct mqtt *m = the_mqtt;
+	bool filler = false, wake = false;
 
 	(void)response;
 	(void)pthread_mutex_lock(&m->acks_lock);
 	if ((c >> GENERATION_SHIFT & GENERATION_MASK) ==
 	    ((uint64_t)atomic_load(&m->connections) & GENERATION_MASK)) {
 		if (token & WAITER_BIT) {
-			for (struct waiter *w = m->waiters; w; w = w->next)
-				w->left -= w->token == token && w->left > 0;
+			wake = waiter_sent(m, token);
 		} else {
 			m->in_flight--;
+			wake = m->room_wanted > 0;
 			if (token)
 				keep_ack(m, token);
+			filler = m->in_flight <= m->opt.window / 2 && fill_claim(m);
 		}
-		(void)pthread_cond_broadcast(&m->changed);
+		if (wake)
+			(void)pthread_cond_broadcast(&m->changed);
 	}
 	(void)pthread_mutex_unlock(&m->acks_lock);
+	if (filler)
+		fill(m);
 }
 
 static void down(struct link *l, int reason)
@@ -368,6 +472,7 @@ struct mqtt *mqtt_start(const struct mqtt_options *o)
 
 	ensure(m != NULL && the_mqtt == NULL);
 	the_mqtt = m;
+	m->sending.closed = true;
 	m->opt = *o;
 	m->uri = copied(o->uri);
 	m->user = copied(o->user);
@@ -380,6 +485,8 @@ struct mqtt *mqtt_start(const struct mqtt_options *o)
 	ensure(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	ensure(pthread_cond_init(&m->changed, &attr) == 0);
 	(void)pthread_condattr_destroy(&attr);
+	/* Else every packet's trace is formatted, for nobody: a good part of what Paho costs. */
+	MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
 	ensure(MQTTAsync_create(&m->anchor, m->uri, "otad-anchor", MQTTCLIENT_PERSISTENCE_NONE, NULL) ==
 	       MQTTASYNC_SUCCESS);
 	ensure(pthread_create(&m->keeper, NULL, keeper_main, m) == 0);
@@ -447,50 +554,24 @@ utc_ms mqtt_ingest_since(struct mqtt *m)
 
 /* ---- sending ---- */
 
-/* With m->lock held. *ret_connection may be NULL. */
-static enum err send_locked(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
-			    int64_t *ret_connection)
+/* With m->lock held, which keeps the link: NULL when there is none that is up. */
+static struct link *publisher_link(struct mqtt *m)
 {
-	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
 	struct link *l = m->client[PUBLISHER].link;
 
-	if (!l || atomic_load(&l->state) != LINK_UP)
-		return ERR_UNAVAILABLE;
-	o.onSuccess = sent;
-	o.context = context_of(l->number, token);
-	if (ret_connection)
-		*ret_connection = l->number;
-	return MQTTAsync_send(l->handle, topic, (int)len, payload, 1, 0, &o) == MQTTASYNC_SUCCESS
-		       ? OK
-		       : ERR_UNAVAILABLE;
+	return l && atomic_load(&l->state) == LINK_UP ? l : NULL;
 }
 
-static bool take_room(struct mqtt *m, int64_t n)
+static enum err send_one(struct mqtt *m, const struct mqtt_message *message, uint64_t token)
 {
-	bool room;
+	struct link *l;
+	bool ok;
 
-	(void)pthread_mutex_lock(&m->acks_lock);
-	room = m->in_flight + n <= m->opt.window;
-	if (room)
-		m->in_flight += n;
-	(void)pthread_mutex_unlock(&m->acks_lock);
-	return room;
-}
-
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
-		      int64_t *ret_connection)
-{
-	enum err e;
-
-	ensure(token <= MQTT_TOKEN_MAX);
-	if (!take_room(m, 1))
-		return ERR_UNAVAILABLE;
 	(void)pthread_mutex_lock(&m->lock);
-	e = send_locked(m, topic, payload, len, token, ret_connection);
+	l = publisher_link(m);
+	ok = l && send_on(l, message, token);
 	(void)pthread_mutex_unlock(&m->lock);
-	if (e != OK)
-		(void)take_room(m, -1);
-	return e;
+	return ok ? OK : ERR_UNAVAILABLE;
 }
 
 /* Waits on m->changed with acks_lock held; false when the time has come. */
@@ -510,24 +591,97 @@ static bool wait_changed(struct mqtt *m, int64_t until_boot_ms)
 	return true;
 }
 
-bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms)
+/* Takes a place in the window; waits for it. */
+static bool take_room(struct mqtt *m, int64_t until_boot_ms)
 {
 	bool room;
 
 	(void)pthread_mutex_lock(&m->acks_lock);
-	for (;;) {
-		room = m->in_flight < m->opt.window;
-		if (room)
-			break;
+	m->room_wanted++;
+	while (!(room = m->in_flight < m->opt.window)) {
 		(void)pthread_mutex_unlock(&m->acks_lock);
-		if (!mqtt_publisher_up(m))
-			return false;
+		room = mqtt_publisher_up(m);
 		(void)pthread_mutex_lock(&m->acks_lock);
-		if (m->in_flight >= m->opt.window && !wait_changed(m, until_boot_ms))
+		if (!room || (m->in_flight >= m->opt.window && !wait_changed(m, until_boot_ms))) {
+			room = false;
 			break;
+		}
 	}
+	m->room_wanted--;
+	m->in_flight += room;
 	(void)pthread_mutex_unlock(&m->acks_lock);
 	return room;
+}
+
+enum err mqtt_publish(struct mqtt *m, const struct mqtt_message *message, int64_t until_boot_ms)
+{
+	int64_t connection = mqtt_connection(m);
+	enum err e;
+
+	ensure(message->token <= MQTT_TOKEN_MAX);
+	if (!mqtt_publisher_up(m) || !take_room(m, until_boot_ms))
+		return ERR_UNAVAILABLE;
+	e = clock_boot_ms() < until_boot_ms ? send_one(m, message, message->token) : ERR_UNAVAILABLE;
+	if (e == OK)
+		return OK;
+	(void)pthread_mutex_lock(&m->acks_lock);
+	if (mqtt_connection(m) == connection) /* else it has been counted anew */
+		m->in_flight--;
+	(void)pthread_mutex_unlock(&m->acks_lock);
+	return e;
+}
+
+void mqtt_parcel_begin(struct mqtt *m, const struct mqtt_parcel *p)
+{
+	struct sending *s = &m->sending;
+
+	/* The lock keeps the link until the first messages are with Paho. After that only Paho's own thread sends, in a
+	 * callback of this very connection. */
+	(void)pthread_mutex_lock(&m->lock);
+	(void)pthread_mutex_lock(&m->acks_lock);
+	ensure(!s->filling && s->closed);
+	*s = (struct sending){ .parcel = *p, .link = publisher_link(m), .filling = true };
+	if (!s->link || s->link->number != p->connection)
+		close_parcel(m);
+	(void)pthread_mutex_unlock(&m->acks_lock);
+	fill(m);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+/* With acks_lock. */
+static bool going(struct mqtt *m)
+{
+	struct sending *s = &m->sending;
+
+	if (!s->filling && !s->closed &&
+	    (clock_boot_ms() >= s->parcel.until_boot_ms || atomic_load(&m->connections) != s->parcel.connection ||
+	     atomic_load(&s->link->state) != LINK_UP))
+		close_parcel(m);
+	return s->filling || !s->closed;
+}
+
+bool mqtt_parcel_going(struct mqtt *m)
+{
+	bool yes;
+
+	(void)pthread_mutex_lock(&m->acks_lock);
+	yes = going(m);
+	(void)pthread_mutex_unlock(&m->acks_lock);
+	return yes;
+}
+
+size_t mqtt_parcel_end(struct mqtt *m, int64_t *ret_boot_ms)
+{
+	struct sending *s = &m->sending;
+	size_t n;
+
+	(void)pthread_mutex_lock(&m->acks_lock);
+	while (going(m))
+		(void)wait_changed(m, INT64_MAX);
+	n = s->next;
+	*ret_boot_ms = s->ended_ms;
+	(void)pthread_mutex_unlock(&m->acks_lock);
+	return n;
 }
 
 size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret)
@@ -565,11 +719,8 @@ enum err mqtt_send_wait(struct mqtt *m, const struct mqtt_message *messages, siz
 	w.next = m->waiters;
 	m->waiters = &w;
 	(void)pthread_mutex_unlock(&m->acks_lock);
-	for (size_t i = 0; e == OK && i < n; i++) {
-		(void)pthread_mutex_lock(&m->lock);
-		e = send_locked(m, messages[i].topic, messages[i].payload, messages[i].len, w.token, NULL);
-		(void)pthread_mutex_unlock(&m->lock);
-	}
+	for (size_t i = 0; e == OK && i < n; i++)
+		e = send_one(m, &messages[i], w.token);
 	(void)pthread_mutex_lock(&m->acks_lock);
 	while (e == OK && w.left > 0) {
 		if (atomic_load(&m->connections) != connection || !wait_changed(m, until))

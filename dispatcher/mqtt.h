@@ -39,15 +39,34 @@ int64_t mqtt_connection(struct mqtt *m);
 /* When ingest last became connected, as the product's time; 0: never. */
 utc_ms mqtt_ingest_since(struct mqtt *m);
 
-/* ---- publishing: one thread, the tick's ---- */
+struct mqtt_message {
+	const char *topic;
+	const void *payload;
+	size_t len;
+	uint64_t token; /* comes back with the acknowledgement; 0: of no interest */
+};
 #define MQTT_TOKEN_MAX (((uint64_t)1 << 46) - 1)
-/* Hands one message over; *ret_connection: the connection that took it, may be NULL. token comes back with the
- * acknowledgement; 0 = of no interest. ERR_UNAVAILABLE: not connected, or the window is full; nothing was sent then. The
- * error detail is not set. */
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
-		      int64_t *ret_connection) MUST_USE;
-/* Waits until the window has room, the publisher is gone or the time (clock_boot_ms) has come; true: room. */
-bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms);
+
+/* ---- pushes: one thread begins and ends a parcel of them; in between they go out by themselves, in order, as the
+ * acknowledgements of those before them make room in the window ---- */
+struct mqtt_parcel {
+	const struct mqtt_message *messages; /* unchanged, with their texts, until the end */
+	size_t n;
+	int64_t connection;    /* mqtt_connection(); they go out on no other */
+	int64_t until_boot_ms; /* clock_boot_ms; nothing is handed over from then on */
+};
+/* One at a time. */
+void mqtt_parcel_begin(struct mqtt *m, const struct mqtt_parcel *p);
+/* Is some of it still to be handed over, and can be? */
+bool mqtt_parcel_going(struct mqtt *m);
+/* Waits while it is -> how many were handed over, the first ones. None of the others ever will be. *ret_boot_ms: when
+ * that was decided. */
+size_t mqtt_parcel_end(struct mqtt *m, int64_t *ret_boot_ms);
+
+/* ---- single messages: the tick's thread ---- */
+/* Waits until the window has room, the publisher is gone or the time (clock_boot_ms) has come, and hands the message
+ * over. ERR_UNAVAILABLE: nothing was sent. The error detail is not set. */
+enum err mqtt_publish(struct mqtt *m, const struct mqtt_message *message, int64_t until_boot_ms) MUST_USE;
 
 struct mqtt_ack {
 	uint64_t token;
@@ -57,11 +76,6 @@ struct mqtt_ack {
 size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret);
 
 /* ---- the credential feed, notifications: any thread ---- */
-struct mqtt_message {
-	const char *topic;
-	const void *payload;
-	size_t len;
-};
 /* Sends them, in their order, and waits for the broker's acknowledgement of all. ERR_UNAVAILABLE: not
  * connected, lost, or too late; some may have arrived. Together with the window of pushes n stays below what
  * slows Paho down: at most 100. */

@@ -2,7 +2,7 @@
 /* See tick.h. The order of a tick:
  *   before the transaction: acknowledgements, jobs, records, presence, tasks, timers, candidates
  *   in it:                  lease, locks, rows, bulk orders, reports and timers, claims, everything back, position
- *   after the commit:       queues, pushes, answers
+ *   after the commit:       queues, pushes, answers; the pushes go out by themselves while the next tick runs
  * What fails before the commit has changed nothing but memory that may be late or repeated; it is tried again. */
 #include "dispatcher/tick_priv.h"
 
@@ -23,6 +23,7 @@
 #define LEASE_SPARE_MS 2000 /* an owner stops so long before its lease ends */
 #define LEASE_RENEW_MS 1000
 #define LEASE_TRY_MS 500
+#define LEASE_PATIENCE_MS 1000 /* for a moment when no push is on its way */
 #define LOOK_MS 200 /* jobs and timers that API calls of other processes made */
 #define SWEEP_MS (10 * MS_PER_MINUTE)
 #define DROP_MS (60 * MS_PER_SECOND)
@@ -52,18 +53,15 @@ static bool lease_time_left(const struct engine *g)
 	return clock_boot_ms() < atomic_load(&g->lease_until_boot_ms) - LEASE_SPARE_MS;
 }
 
-static enum err lease_keep(struct engine *g)
+/* A renewal says that what was claimed before it has been handed over, or never will be (storage/flight.h): it comes
+ * when nothing is on its way. */
+static enum err lease_renew(struct engine *g)
 {
 	int64_t now = clock_boot_ms();
 	struct lease l;
 	enum err e;
 
-	if (atomic_load(&g->leased) && !engine_leased(g)) {
-		lease_set(g, false);
-		mqtt_want(g->opt.mqtt, MQTT_KEEP); /* nobody else may have it: a database outage */
-	}
-	if (now < g->renew_at_boot_ms)
-		return OK;
+	ensure(!g->going);
 	/* Renewing waits for a transaction of ours whose outcome is not known yet, so it comes before recheck(). */
 	g->renew_at_boot_ms = g->recheck ? 0 : now + LEASE_TRY_MS;
 	e = store_lease_take(g->db, g->opt.shard, g->owner, LEASE_MS, &l);
@@ -85,6 +83,21 @@ static enum err lease_keep(struct engine *g)
 	if (lease_time_left(g))
 		lease_set(g, true);
 	return OK;
+}
+
+static enum err lease_keep(struct engine *g)
+{
+	int64_t now = clock_boot_ms();
+
+	if (atomic_load(&g->leased) && !engine_leased(g)) {
+		lease_set(g, false);
+		mqtt_want(g->opt.mqtt, MQTT_KEEP); /* nobody else may have it: a database outage */
+	}
+	publish_settle(g, false);
+	if (now < g->renew_at_boot_ms + (g->going ? LEASE_PATIENCE_MS : 0))
+		return OK;
+	publish_settle(g, true);
+	return lease_renew(g);
 }
 
 /* Once at the start, also of who does not tick yet: what others write down later can be compared then. */
@@ -116,6 +129,7 @@ static enum err recover(struct engine *g)
 {
 	if (g->recovered_epoch == g->epoch)
 		return OK;
+	publish_settle(g, true);
 	TRY(jobs_sync(&g->jobs, g->db));
 	TRY(publish_recover(g));
 	TRY(resume(g));
@@ -260,6 +274,21 @@ static enum err transact(struct work *w)
 
 /* ---- after it ---- */
 
+/* The parcel before it first; between the two is a good moment for the lease, which may turn out to have been
+ * another's. */
+static void hand_over(struct work *w)
+{
+	struct engine *g = w->g;
+	int64_t epoch = g->epoch;
+
+	if (!w->parcel)
+		return;
+	publish_settle(g, true);
+	if (clock_boot_ms() >= g->renew_at_boot_ms && lease_renew(g) != OK)
+		log_limited(EV_TICK_FAILED, LSTR("why", error_text(&g->error)));
+	publish_send(w, engine_leased(g) && g->epoch == epoch);
+}
+
 static void committed(struct work *w)
 {
 	struct engine *g = w->g;
@@ -278,7 +307,8 @@ static void committed(struct work *w)
 	online_committed(w);
 	claim_committed(w);
 	g->last_claim_us = w->now_us;
-	publish_claims(w);
+	publish_pack(w);
+	hand_over(w);
 	publish_replies(w);
 	for (size_t i = 0; g->opt.registration && i < w->registrations.n; i++)
 		g->opt.registration(g->opt.ctx, &w->registrations.items[i]);
@@ -413,10 +443,11 @@ static enum err turn(struct engine *g, bool *ret_more)
 	return OK;
 }
 
-/* What was handed over is marked as acknowledged, so that nobody pushes it again; then the next owner may
- * come. */
+/* What was handed over is marked as acknowledged, so that nobody pushes it again, and what was not is undone; then the
+ * next owner may come. */
 static void drain(struct engine *g)
 {
+	struct work w = { .g = g, .a = &g->arena, .reports_only = true };
 	int64_t until = clock_boot_ms() + DRAIN_MS;
 	enum err e = OK;
 
@@ -425,12 +456,16 @@ static void drain(struct engine *g)
 	db_begin_work(g->db, &g->arena, &g->error);
 	if (!atomic_load(&g->leased))
 		return;
+	publish_settle(g, true);
 	publish_acks(g, &g->arena);
+	if (g->undone.n > 0)
+		e = run(&w);
 	while (publish_open(g) && mqtt_publisher_up(g->opt.mqtt) && clock_boot_ms() < until) {
 		(void)poll(NULL, 0, 10);
 		publish_acks(g, &g->arena);
 	}
-	e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
+	if (e == OK)
+		e = store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
 	if (e == OK)
 		e = store_lease_give_back(g->db, g->opt.shard, g->owner);
 	if (e != OK)
@@ -483,7 +518,7 @@ const struct tick_bounds tick_bounds_default = { .records = 2000,
 						 .timers = 2000,
 						 .walk_rows = 5000,
 						 .walk_until = 20000,
-						 .claims = 4000,
+						 .claims = 3000,
 						 .claims_spare = 16 };
 
 struct engine *engine_new(const struct tick_options *o)
@@ -498,6 +533,8 @@ struct engine *engine_new(const struct tick_options *o)
 	g->db = db_new(&d);
 	arena_init(&g->arena);
 	arena_init(&g->online_arena);
+	arena_init(&g->parcels[0].arena);
+	arena_init(&g->parcels[1].arena);
 	g->presence = presence_new();
 	g->next_token = 1;
 	g->backoff_ms = BACKOFF_MIN_MS;
@@ -533,6 +570,8 @@ void engine_free(struct engine *g)
 	presence_free(g->presence);
 	arena_free(&g->arena);
 	arena_free(&g->online_arena);
+	arena_free(&g->parcels[0].arena);
+	arena_free(&g->parcels[1].arena);
 	free(g->changes.items);
 	free(g->acked.items);
 	free(g->recovered.items);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define GRACE_MS 1000 /* the earliest that anything is due after a connect; the claim looks closer */
+#define ASK_MS 100 /* for room in the window, to ask for a snapshot */
 #define NAMES_MAX ((size_t)20000)
 
 struct taking {
@@ -72,6 +73,7 @@ bool online_dirty(const struct engine *g)
 void online_ask(struct engine *g)
 {
 	static const char ask[] = "presence\n";
+	struct mqtt_message message = { .topic = LINK_TO_BROKER, .payload = ask, .len = sizeof ask - 1 };
 	utc_ms since = mqtt_ingest_since(g->opt.mqtt);
 
 	if (!mqtt_ingest_up(g->opt.mqtt) || !mqtt_publisher_up(g->opt.mqtt))
@@ -81,7 +83,7 @@ void online_ask(struct engine *g)
 		presence_lost(g->presence);
 	}
 	if (presence_wants_snapshot(g->presence, clock_now()) &&
-	    mqtt_publish(g->opt.mqtt, LINK_TO_BROKER, ask, sizeof ask - 1, 0, NULL) != OK)
+	    mqtt_publish(g->opt.mqtt, &message, clock_boot_ms() + ASK_MS) != OK)
 		presence_lost(g->presence); /* asks again */
 	metric_set(M_ONLINE, (int64_t)presence_online(g->presence));
 }

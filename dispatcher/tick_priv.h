@@ -50,13 +50,25 @@ struct open_batch {
 	int64_t id; /* 0: free */
 	int64_t waiting;
 };
-/* A push that never went out, or whose outcome is unknown: told to the task by the next tick. */
+/* A push that never went out, or whose outcome is unknown: told to the task by a later tick. */
 struct undone {
 	int64_t job_id;
 	int32_t seq;
 	int64_t device_conn;
 	bool unknown; /* it may have gone out: only due again */
+	utc_ms claimed_ms, moved_ms; /* push_ms and modified_ms of the task by it, unless unknown */
 	utc_ms push_ms, retry_ms; /* of the task before it, unless unknown */
+};
+/* What one tick claimed, on its way to the broker while the next one runs. */
+struct parcel {
+	struct arena arena; /* of its messages */
+	int64_t batch_id;   /* 0: it is empty */
+	int64_t start_boot_ms; /* of the claim */
+	size_t claimed;
+	bool room_used; /* more could have been claimed */
+	struct mqtt_message *messages;
+	struct undone *undone; /* of each, for those that do not go out */
+	size_t n;
 };
 
 /* A device came or went. */
@@ -113,6 +125,7 @@ struct engine {
 	uint64_t next_token;
 	int64_t connection; /* the publisher's, as last seen */
 	struct open_batch batches[BATCHES_MAX];
+	struct parcel parcels[2], *going; /* one goes out while the next is packed; NULL: none does */
 	VEC(int64_t) acked;	/* batches to be marked; malloc'ed by VEC_KEEP */
 	VEC(int64_t) recovered; /* batches of earlier processes: acknowledged with the next connection */
 	VEC(int64_t) recovered_pushes; /* their jobs, one per push */
@@ -167,6 +180,8 @@ static inline struct undone undone_of(const struct claim *c)
 	return (struct undone){ .job_id = c->job->run.job_id,
 				.seq = c->task->t.seq,
 				.device_conn = c->conn,
+				.claimed_ms = c->task->t.push_ms,
+				.moved_ms = c->task->t.modified_ms,
 				.push_ms = c->push_ms,
 				.retry_ms = c->retry_ms };
 }
@@ -217,6 +232,7 @@ struct work {
 	VEC(struct tick_version) versions;
 	VEC(int64_t) settle; /* jobs whose end is to be looked at */
 	VEC(struct claim) claims;
+	struct parcel *parcel; /* of the claims; NULL: there are none */
 	VEC(struct reply) replies;
 	VEC(struct link_line) registrations;
 	VEC(struct later_entry) ready_after; /* for the queues, once committed */
@@ -275,7 +291,12 @@ utc_ms publish_time(const struct engine *g);
 void publish_acks(struct engine *g, struct arena *a);
 /* Is anything handed over and not acknowledged? */
 bool publish_open(const struct engine *g);
-void publish_claims(struct work *w);
+/* What of the last parcel did not go out is undone by the next tick; wait: until all has gone, or cannot any more.
+ * After that nothing that was claimed is on its way to the broker. */
+void publish_settle(struct engine *g, bool wait);
+/* The claims of a tick, once committed: into a parcel, and off with it, or all undone; nothing may be going then. */
+void publish_pack(struct work *w);
+void publish_send(struct work *w, bool send);
 void publish_replies(struct work *w);
 /* After a takeover: gates and unfinished pushes out of the database. */
 enum err publish_recover(struct engine *g) MUST_USE;

@@ -16,8 +16,7 @@
 /* More than one block of a file for the same device only within this. */
 #define MORE_BLOCKS_MS 200
 #define GATE_MS 60000
-/* A tick takes about so long at most, from its claim to the last hand-over; no less is claimed than
- * CLAIMS_MIN. */
+/* From a claim to its last hand-over it takes about so long at most; no less is claimed than CLAIMS_MIN. */
 #define CLAIMS_MS 400
 #define CLAIMS_MIN ((size_t)16)
 
@@ -100,8 +99,10 @@ void publish_acks(struct engine *g, struct arena *a)
 {
 	struct mqtt_ack *acks = NULL;
 	int64_t connection = mqtt_connection(g->opt.mqtt);
-	size_t n = mqtt_acks(g->opt.mqtt, a, &acks);
+	size_t n;
 
+	publish_settle(g, connection != g->connection);
+	n = mqtt_acks(g->opt.mqtt, a, &acks);
 	for (size_t i = 0; i < n; i++) {
 		struct outstanding *o = &g->outstanding[acks[i].token % OUTSTANDING_MAX];
 
@@ -156,80 +157,124 @@ static struct payload payload_of(struct work *w, struct live_job *j, int64_t dev
 
 /* ---- pushes ---- */
 
-static void undo(struct engine *g, const struct claim *c, int64_t batch_id)
+static void undo(struct engine *g, const struct undone *u, int64_t batch_id)
 {
-	pace_unclaim(&c->job->pace, 1);
+	struct live_job *j = jobs_find(&g->jobs, u->job_id);
+
+	if (j)
+		pace_unclaim(&j->pace, 1);
 	batch_ack(g, batch_id);
-	VEC_KEEP(&g->undone, undone_of(c));
+	VEC_KEEP(&g->undone, *u);
 }
 
-static bool hand_over(struct work *w, const struct claim *c)
+/* Before it is on its way, since its acknowledgement may be here at once. */
+static void expect_ack(struct work *w, const struct claim *c, uint64_t token)
+{
+	w->g->outstanding[token % OUTSTANDING_MAX] = (struct outstanding){ .token = token,
+									   .job_id = c->job->run.job_id,
+									   .batch_id = w->batch_id,
+									   .connection = w->g->connection,
+									   .device_conn = c->conn,
+									   .seq = c->task->t.seq };
+}
+
+static void pack_one(struct work *w, struct parcel *p, const struct claim *c, struct buf *scratch)
 {
 	struct engine *g = w->g;
-	struct payload p = payload_of(w, c->job, c->task->t.device_id, c->push_no);
-	const char *topic =
-		downlink_topic(w->a, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name);
-	struct buf *b = buf_owned(w->a, PAYLOAD_MAX);
+	struct payload content = payload_of(w, c->job, c->task->t.device_id, c->push_no);
 	uint64_t token = g->next_token;
-	int64_t connection;
-	struct outstanding *o = &g->outstanding[token % OUTSTANDING_MAX];
 
-	payload_push(w->a, b, &p, w->now);
-	ensure(!b->overflow);
-	if (!mqtt_wait_room(g->opt.mqtt, w->start_boot_ms + HANDOVER_MS) ||
-	    clock_boot_ms() >= w->start_boot_ms + HANDOVER_MS)
-		return false;
-	if (mqtt_publish(g->opt.mqtt, topic, b->data, b->len, token, &connection) != OK)
-		return false;
-	*o = (struct outstanding){ .token = token,
-				   .job_id = c->job->run.job_id,
-				   .batch_id = w->batch_id,
-				   .connection = connection,
-				   .device_conn = c->conn,
-				   .seq = c->task->t.seq };
+	buf_clear(scratch);
+	payload_push(w->a, scratch, &content, w->now);
+	ensure(!scratch->overflow);
+	expect_ack(w, c, token);
+	p->undone[p->n] = undone_of(c);
+	p->messages[p->n++] = (struct mqtt_message){
+		.topic = downlink_topic(&p->arena, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name),
+		.payload = arena_strndup(&p->arena, scratch->data, scratch->len),
+		.len = scratch->len,
+		.token = token,
+	};
 	g->next_token = token == MQTT_TOKEN_MAX ? 1 : token + 1;
-	metric_add(M_PUSHES, 1);
-	return true;
+}
+
+void publish_pack(struct work *w)
+{
+	struct engine *g = w->g;
+	struct parcel *p = &g->parcels[g->going == &g->parcels[0]];
+	struct buf *scratch = buf_owned(w->a, PAYLOAD_MAX);
+
+	if (w->claims.n == 0)
+		return;
+	arena_reset(&p->arena);
+	p->batch_id = w->batch_id;
+	p->start_boot_ms = w->start_boot_ms;
+	p->claimed = w->claims.n;
+	p->room_used = w->room == 0;
+	p->messages = ARENA_ARRAY(&p->arena, w->claims.n, struct mqtt_message);
+	p->undone = ARENA_ARRAY(&p->arena, w->claims.n, struct undone);
+	p->n = 0;
+	batch_open(g, w->batch_id, (int64_t)w->claims.n);
+	for (size_t i = 0; i < w->claims.n; i++) {
+		const struct claim *c = &w->claims.items[i];
+		struct undone u = undone_of(c);
+
+		if (task_state_unfinished(c->task->t.state))
+			pack_one(w, p, c, scratch);
+		else
+			undo(g, &u, w->batch_id); /* a report of the same tick ended it */
+	}
+	w->parcel = p;
+}
+
+void publish_send(struct work *w, bool send)
+{
+	struct engine *g = w->g;
+	struct parcel *p = w->parcel;
+
+	if (!p)
+		return;
+	g->going = p;
+	mqtt_parcel_begin(g->opt.mqtt, &(struct mqtt_parcel){ .messages = p->messages,
+							      .n = send ? p->n : 0,
+							      .connection = g->connection,
+							      .until_boot_ms = p->start_boot_ms + HANDOVER_MS });
 }
 
 /* What was claimed and cannot be handed over in time was work for nothing: the next tick claims what this
  * one's speed lets hope for, twice as much as now at most. */
-static void room_adapt(struct engine *g, const struct work *w, size_t sent)
+static void room_adapt(struct engine *g, const struct parcel *p, size_t sent, int64_t took_ms)
 {
-	int64_t took_ms = i64_max(clock_boot_ms() - w->start_boot_ms, 1);
-	size_t fits = (size_t)((int64_t)sent * CLAIMS_MS / took_ms), most = g->opt.bounds.claims;
+	size_t fits = (size_t)((int64_t)sent * CLAIMS_MS / i64_max(took_ms, 1)), most = g->opt.bounds.claims;
 
-	if (sent < w->claims.n || took_ms > CLAIMS_MS)
+	if (sent < p->n || took_ms > CLAIMS_MS)
 		g->claims_room = fits > CLAIMS_MIN ? fits : CLAIMS_MIN;
-	else if (w->room == 0)
+	else if (p->room_used)
 		g->claims_room = fits < 2 * g->claims_room ? fits : 2 * g->claims_room;
 	if (g->claims_room > most)
 		g->claims_room = most;
 }
 
-void publish_claims(struct work *w)
+void publish_settle(struct engine *g, bool wait)
 {
-	int64_t unsent = 0, late = 0;
+	struct parcel *p = g->going;
+	int64_t at_ms = 0;
+	size_t sent;
 
-	if (w->claims.n == 0)
+	if (!p || (!wait && mqtt_parcel_going(g->opt.mqtt)))
 		return;
-	batch_open(w->g, w->batch_id, (int64_t)w->claims.n);
-	for (size_t i = 0; i < w->claims.n; i++) {
-		const struct claim *c = &w->claims.items[i];
-		bool wanted =
-			task_state_unfinished(c->task->t.state); /* else a report of the same tick ended it */
-
-		if (wanted && late == 0 && hand_over(w, c))
-			continue;
-		late += wanted;
-		unsent++;
-		undo(w->g, c, w->batch_id);
+	sent = mqtt_parcel_end(g->opt.mqtt, &at_ms);
+	g->going = NULL;
+	room_adapt(g, p, sent, at_ms - p->start_boot_ms);
+	metric_add(M_PUSHES, (int64_t)sent);
+	for (size_t i = sent; i < p->n; i++) {
+		g->outstanding[p->messages[i].token % OUTSTANDING_MAX].token = 0;
+		undo(g, &p->undone[i], p->batch_id);
 	}
-	room_adapt(w->g, w, w->claims.n - (size_t)late);
-	if (unsent == 0)
+	if (sent == p->claimed)
 		return;
-	metric_add(M_PUSHES_UNSENT, unsent);
-	log_limited(EV_PUSHES_UNSENT, LINT("unsent", unsent), LINT("of", w->claims.n));
+	metric_add(M_PUSHES_UNSENT, (int64_t)(p->claimed - sent));
+	log_limited(EV_PUSHES_UNSENT, LINT("unsent", p->claimed - sent), LINT("of", p->claimed));
 }
 
 /* ---- answers to devices' own requests ---- */
@@ -296,12 +341,13 @@ static bool answer(struct work *w, struct arena *a, const struct reply *r, int64
 	int64_t until = w->start_boot_ms + within_ms;
 	struct buf *b;
 
-	if (!mqtt_publisher_up(w->g->opt.mqtt) || !mqtt_wait_room(w->g->opt.mqtt, until) || clock_boot_ms() >= until)
+	if (!mqtt_publisher_up(w->g->opt.mqtt) || clock_boot_ms() >= until)
 		return false;
 	b = buf_owned(a, PAYLOAD_MAX + REPORT_BLOCK_MAX);
 	put_reply(w, a, r, b);
 	ensure(!b->overflow);
-	return mqtt_publish(w->g->opt.mqtt, topic, b->data, b->len, 0, NULL) == OK;
+	return mqtt_publish(w->g->opt.mqtt, &(struct mqtt_message){ .topic = topic, .payload = b->data, .len = b->len },
+			    until) == OK;
 }
 
 enum reply_turn { TURN_SMALL, TURN_BLOCK, TURN_MORE };

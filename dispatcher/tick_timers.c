@@ -140,6 +140,8 @@ void undone_apply(struct work *w)
 
 		if (!k || k->t.push_conn != u->device_conn || !task_state_unfinished(k->t.state))
 			continue;
+		if (!u->unknown && k->t.push_ms != u->claimed_ms)
+			continue; /* answered since */
 		if (u->unknown) {
 			k->t.push_conn = 0;
 			k->changed = true;

@@ -102,13 +102,14 @@ static void on_push(struct task *t, const struct job_rules *r, const struct task
 	move(t, o, t->state == TASK_QUEUED ? TASK_NOTIFIED : t->state, e->kind == TASK_EV_PUSH ? WHY_PUSH : WHY_PULL, NULL);
 }
 
-/* Undone as far as anybody can see: due again on the same connection, at once. */
+/* Undone as far as anybody can see: due again on the same connection, at once. The device may have reported since. */
 static void on_unpush(struct task *t, const struct job_rules *r, const struct task_event *e, struct task_outcome *o)
 {
 	(void)r;
 	t->push_conn = 0;
 	t->push_ms = e->push_ms;
-	t->retry_ms = e->retry_ms; /* a retry that was not pushed is still pending, and due */
+	if (!t->retry_ms) /* else it has failed since */
+		t->retry_ms = e->retry_ms; /* a retry that was not pushed is still pending, and due */
 	if (t->pushes > 0)
 		t->pushes--;
 	if (t->repushes > 0)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,13 +36,15 @@ def stat_of(pid):
     return int(words[1]), (int(words[11]) + int(words[12])) / TICKS, (int(words[13]) + int(words[14])) / TICKS
 
 
+def family_of(pid):
+    """It and its children."""
+    return [pid] + [int(p) for p in os.listdir("/proc") if p.isdigit() and stat_of(int(p))[0] == pid]
+
+
 def cpu_of(pid, family=False):
     """CPU seconds of a process; family: with its children, running and ended."""
     _, own, ended = stat_of(pid)
-    if not family:
-        return own
-    children = (stat_of(int(p)) for p in os.listdir("/proc") if p.isdigit())
-    return own + ended + sum(c for parent, c, _ in children if parent == pid)
+    return own + ended + sum(stat_of(p)[1] for p in family_of(pid)[1:]) if family else own
 
 
 def memory_kib(pid, key="VmRSS"):
@@ -54,7 +57,7 @@ class Account:
     waited for them."""
 
     def __init__(self, rig):
-        self.rig = rig
+        self.rig, self.perf = rig, None
 
     def _read(self):
         page = http_request("GET", f"http://{self.rig.endpoint}/metrics")[2].decode()
@@ -63,12 +66,19 @@ class Account:
                 {name: float(s) for name, s in took})
 
     def __enter__(self):
+        if file := os.environ.get("OTAD_BENCH_PERF"):
+            pids = [str(pid) for part in PARTS for pid in family_of(self.rig.pid(part))]
+            self.perf = subprocess.Popen(["perf", "record", "-q", "-F", "1999", "-g", "-p", ",".join(pids), "-o", file],
+                                         stdin=subprocess.DEVNULL)
         self.begin = self._read()
         return self
 
     def __exit__(self, *_):
         now = time.monotonic()
         cpu, wal, _, statements = self._read()
+        if self.perf:
+            self.perf.send_signal(signal.SIGINT)
+            self.perf.wait(60)
         before = self.begin[3]
         self.statements = {name: s - before.get(name, 0) for name, s in statements.items()}
         self.cpu = {p: cpu[p] - self.begin[0][p] for p in PARTS}

@@ -83,6 +83,7 @@ def main():
     p.add_argument("--quick", action="store_true")
     p.add_argument("--repeat", type=int, default=3)
     p.add_argument("--json", action="store_true")
+    p.add_argument("--perf", type=pathlib.Path)
     p.add_argument("--limits", type=pathlib.Path, default=ROOT.parent / "shared/limits")
     o = p.parse_args()
     names = o.only.split(",")
@@ -103,6 +104,9 @@ def main():
         for name in names:
             path = importlib.import_module(f"paths.{name}")
             print(f"# {name}", file=sys.stderr, flush=True)
+            if o.perf:
+                o.perf.mkdir(parents=True, exist_ok=True)
+                os.environ["OTAD_BENCH_PERF"] = str(o.perf / f"{name}.data")
             with contextlib.ExitStack() as up:
                 plain = up.enter_context(PlainBroker()) if getattr(path, "PLAIN_BROKER", False) else None
                 stack = up.enter_context(Stack(plain, **getattr(path, "SETTINGS", {})))

@@ -38,6 +38,10 @@ struct mqtt {
 	struct mqtt_ack *acks;
 	size_t n_acks, cap_acks;
 	struct flight *flights; /* not arrived, or not acknowledged */
+	struct mqtt_parcel parcel;
+	size_t sent; /* of it */
+	int64_t parcel_no, parcel_ms;
+	bool filling;
 };
 
 /* ---- into the journal ---- */
@@ -428,6 +432,18 @@ static void forget_flight(struct flight *f)
 		}
 }
 
+static void keep_ack(struct mqtt *m, uint64_t token)
+{
+	if (m->n_acks == m->cap_acks) {
+		m->cap_acks = m->cap_acks ? 2 * m->cap_acks : 64;
+		m->acks = realloc(m->acks, m->cap_acks * sizeof *m->acks);
+		ensure(m->acks != NULL);
+	}
+	m->acks[m->n_acks++] = (struct mqtt_ack){ .token = token, .at_us = sim_now_us() };
+}
+
+static void fill(struct mqtt *m);
+
 static void acknowledged(struct world *w, int64_t a, int64_t b, const char *text)
 {
 	struct flight *f = (struct flight *)(uintptr_t)a;
@@ -440,14 +456,9 @@ static void acknowledged(struct world *w, int64_t a, int64_t b, const char *text
 	m->in_flight--;
 	forget_flight(f);
 	world_busy(w);
-	if (!f->token)
-		return;
-	if (m->n_acks == m->cap_acks) {
-		m->cap_acks = m->cap_acks ? 2 * m->cap_acks : 64;
-		m->acks = realloc(m->acks, m->cap_acks * sizeof *m->acks);
-		ensure(m->acks != NULL);
-	}
-	m->acks[m->n_acks++] = (struct mqtt_ack){ .token = f->token, .at_us = sim_now_us() };
+	if (f->token)
+		keep_ack(m, f->token);
+	fill(m);
 }
 
 static void delivered(struct world *w, int64_t a, int64_t conn, const char *text)
@@ -488,48 +499,111 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 		agenda_in(w, rng_skewed(&w->rng_net, 500) * US_PER_MS, delivered, a, d->conn, NULL);
 }
 
-enum err mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t len, uint64_t token,
-		      int64_t *ret_connection)
+static bool hand_over(struct mqtt *m, const struct mqtt_message *message)
 {
 	struct world *w = m->w;
 	struct flight *f;
 
 	if (!faults_at_broker(w) || !m->publisher || m->in_flight >= w->p.window)
-		return ERR_UNAVAILABLE;
-	if (is_push(topic))
-		check_handed(w, job_in(w, payload), device_in(w, topic));
+		return false;
+	if (is_push(message->topic))
+		check_handed(w, job_in(w, message->payload), device_in(w, message->topic));
 	f = ARENA_NEW(&w->arena, struct flight);
 	*f = (struct flight){ .by = m,
 			      .connection = m->connections,
 			      .handed_us = sim_now_us(),
-			      .token = token,
-			      .topic = arena_strdup(&w->arena, topic),
-			      .payload = arena_strndup(&w->arena, payload, len),
+			      .token = message->token,
+			      .topic = arena_strdup(&w->arena, message->topic),
+			      .payload = arena_strndup(&w->arena, message->payload, message->len),
 			      .next = m->flights };
 	m->flights = f;
 	m->in_flight++;
-	if (ret_connection)
-		*ret_connection = m->connections;
 	m->last_arrival_us = i64_max(m->last_arrival_us, sim_now_us() + 50 + US_PER_MS * rng_skewed(&w->rng_net, 300));
 	agenda_at(w, m->last_arrival_us, arrived, (int64_t)(uintptr_t)f, 0, NULL);
-	return OK;
+	return true;
 }
 
-bool mqtt_wait_room(struct mqtt *m, int64_t until_boot_ms)
+/* What others do until there is room in the window; false: there is none in time. */
+static bool wait_room(struct mqtt *m, int64_t until_boot_ms)
 {
 	struct world *w = m->w;
 
-	faults_waiting(w);
 	while (m->publisher && !w->otad.dead && m->in_flight >= w->p.window) {
 		int64_t next = w->agenda.n ? w->agenda.items[0].at_us : INT64_MAX, until = until_boot_ms * US_PER_MS;
 
-		if (next > until) {
+		if (next >= until) {
 			sim_clock_set(until);
 			return false;
 		}
 		world_meanwhile(w, i64_max(next, sim_now_us()));
 	}
-	return m->publisher && !w->otad.dead;
+	return m->publisher && !w->otad.dead && clock_boot_ms() < until_boot_ms;
+}
+
+enum err mqtt_publish(struct mqtt *m, const struct mqtt_message *message, int64_t until_boot_ms)
+{
+	faults_waiting(m->w);
+	return wait_room(m, until_boot_ms) && hand_over(m, message) ? OK : ERR_UNAVAILABLE;
+}
+
+/* ---- a parcel: some of it goes at once, the rest while the engine does something else ---- */
+
+bool mqtt_parcel_going(struct mqtt *m)
+{
+	const struct mqtt_parcel *p = &m->parcel;
+
+	if (m->sent == p->n || !m->publisher || m->w->otad.dead || m->connections != p->connection ||
+	    clock_boot_ms() >= p->until_boot_ms)
+		m->parcel.n = m->sent;
+	return m->sent < m->parcel.n;
+}
+
+static void fill(struct mqtt *m)
+{
+	if (m->filling) /* its time goes by */
+		return;
+	m->filling = true;
+	while (mqtt_parcel_going(m) && m->in_flight < m->w->p.window) {
+		if (!hand_over(m, &m->parcel.messages[m->sent])) {
+			m->parcel.n = m->sent;
+			break;
+		}
+		m->sent++;
+		m->parcel_ms = clock_boot_ms();
+	}
+	m->filling = false;
+}
+
+static void fill_later(struct world *w, int64_t parcel_no, int64_t b, const char *text)
+{
+	(void)b;
+	(void)text;
+	if (w->otad.mqtt && w->otad.mqtt->parcel_no == parcel_no)
+		fill(w->otad.mqtt);
+}
+
+void mqtt_parcel_begin(struct mqtt *m, const struct mqtt_parcel *p)
+{
+	struct world *w = m->w;
+
+	m->parcel = *p;
+	m->sent = 0;
+	m->parcel_no = ++w->broker.parcels;
+	m->parcel_ms = clock_boot_ms();
+	if (rng_chance(&w->rng_net, 500))
+		fill(m);
+	else
+		agenda_in(w, US_PER_MS * rng_skewed(&w->rng_net, 50), fill_later, m->parcel_no, 0, NULL);
+}
+
+size_t mqtt_parcel_end(struct mqtt *m, int64_t *ret_boot_ms)
+{
+	faults_waiting(m->w);
+	while (mqtt_parcel_going(m) && wait_room(m, m->parcel.until_boot_ms))
+		fill(m);
+	*ret_boot_ms = m->parcel_ms;
+	m->parcel.n = m->sent;
+	return m->sent;
 }
 
 size_t mqtt_acks(struct mqtt *m, struct arena *a, struct mqtt_ack **ret)

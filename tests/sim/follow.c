@@ -218,6 +218,16 @@ static int tasks_of(const struct world *w, const struct sim_job *j, const struct
 	return n;
 }
 
+/* Its newest task in the job. */
+static const struct model_task *last_of(const struct world *w, const struct sim_job *j, const struct device *d)
+{
+	const struct model_task *t = d->tasks;
+
+	while (t && job_of(w, t) != j)
+		t = t->older;
+	return t;
+}
+
 /* A device comes to match a dynamic job. */
 static void joined(struct world *w, struct model_task *t, const struct logged *range)
 {
@@ -227,7 +237,7 @@ static void joined(struct world *w, struct model_task *t, const struct logged *r
 
 	if (!takes(w, j, d))
 		broken(w, "%s does not match its job", name_of(w, t));
-	if (had > 0 && d->reported_ms[j->package->module] <= d->tasks->made_ms)
+	if (had > 0 && d->reported_ms[j->package->module] <= last_of(w, j, d)->made_ms)
 		broken(w, "%s: the device has had one, and has reported nothing since", name_of(w, t));
 	if (had >= STRATEGY_MATCHES_MAX)
 		broken(w, "%s: the device has had %d", name_of(w, t), had);

@@ -151,7 +151,7 @@ void rule_push(struct world *w, struct model_task *t, utc_ms at, int64_t conn, b
 	must_be_logged(w, t, pull ? WHY_PULL : WHY_PUSH, from, at);
 }
 
-/* The push before it never went out: as if it had not been. */
+/* The last push never went out: as if it had not been, but for what the device has said since. */
 void rule_unpush(struct world *w, struct model_task *t, utc_ms at)
 {
 	enum task_state from = t->state;
@@ -159,7 +159,8 @@ void rule_unpush(struct world *w, struct model_task *t, utc_ms at)
 	t->pushes--;
 	t->pushed_at = t->before_at;
 	t->pushed_conn = 0;
-	t->retry_at = t->before_retry_at;
+	if (!t->retry_at)
+		t->retry_at = t->before_retry_at;
 	if (t->again > 0)
 		t->again--;
 	if (t->state == TASK_NOTIFIED && t->pushes == 0)

@@ -127,7 +127,7 @@ struct broker_message {
 	size_t len;
 };
 struct broker {
-	int64_t boot, seq, conns;
+	int64_t boot, seq, conns, parcels;
 	bool down;
 	int64_t frozen_until_us, last_beat_us;
 	/* The ingest session: messages not yet handed to it, and the last ones that were. */

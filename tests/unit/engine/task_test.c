@@ -279,6 +279,20 @@ static void unsent_push_of_a_retry_is_still_due(void)
 	CHECK_INT(task_due_at(&t, &r, 5, 0, NEVER), 603000);
 }
 
+static void unsent_push_is_known_after_the_device_has_failed_again(void)
+{
+	struct job_rules r = with_retry(10, 2);
+	struct task t = task_in(TASK_NOTIFIED);
+	struct task_event un = { .kind = TASK_EV_UNPUSH, .at = 700000, .push_ms = 1000, .retry_ms = 603000 };
+
+	progress(&t, &r, 3000, -2, "x");
+	push(&t, &r, 690000, 5);
+	progress(&t, &r, 695000, -2, "y");
+	CHECK_INT(t.retry_ms, 1295000);
+	(void)task_step(&t, &r, &un);
+	CHECK_INT(t.retry_ms, 1295000);
+}
+
 static void run_again_is_a_new_life(void)
 {
 	struct job_rules r = with_retry(0, 1);
@@ -369,5 +383,6 @@ TESTS("engine/task",
       { "due_once_per_connection", due_once_per_connection },
       { "without_need_push_only_pulls", without_need_push_only_pulls },
       { "unsent_push_leaves_no_trace", unsent_push_leaves_no_trace },
-      { "unsent_push_of_a_retry_is_still_due", unsent_push_of_a_retry_is_still_due }, 
+      { "unsent_push_of_a_retry_is_still_due", unsent_push_of_a_retry_is_still_due },
+      { "unsent_push_is_known_after_the_device_has_failed_again", unsent_push_is_known_after_the_device_has_failed_again }, 
       { "run_again_is_a_new_life", run_again_is_a_new_life }, { "who_may_run_again", who_may_run_again })
