@@ -146,7 +146,7 @@ static bool due(struct work *w, const struct candidate *c, struct work_task **re
 	struct later_entry later = { .job_id = c->job->run.job_id, .entry = c->entry };
 	utc_ms since = 0;
 
-	if (!k || !k->device_name)
+	if (!k)
 		return false;
 	*ret = k;
 	*ret_conn = online_conn(w->g, k->t.device_id, &since);

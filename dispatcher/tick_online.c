@@ -58,6 +58,13 @@ int64_t online_conn(struct engine *g, int64_t device_id, utc_ms *ret_since)
 	return d ? d->conn : 0;
 }
 
+const char *online_name(struct engine *g, int64_t device_id)
+{
+	const struct presence_device *d = presence_of(g->presence, device_id);
+
+	return d ? d->dn : NULL;
+}
+
 int64_t online_device(struct engine *g, const char *product_key, const char *device_name)
 {
 	const struct presence_device *d = presence_find(g->presence, product_key, device_name);

@@ -56,7 +56,7 @@ struct undone {
 	int32_t seq;
 	int64_t device_conn;
 	bool unknown; /* it may have gone out: only due again */
-	utc_ms claimed_ms, moved_ms; /* push_ms and modified_ms of the task by it, unless unknown */
+	utc_ms claimed_ms; /* push_ms of the task by it, unless unknown */
 	utc_ms push_ms, retry_ms; /* of the task before it, unless unknown */
 };
 /* What one tick claimed, on its way to the broker while the next one runs. */
@@ -152,7 +152,7 @@ struct key {
 };
 struct work_task {
 	struct task t;
-	const char *device_name; /* NULL: the device is gone */
+	const struct task *read; /* as it was */
 	struct live_job *job;
 	const struct tick_run *run;
 	bool changed, ended, claimed;
@@ -181,7 +181,6 @@ static inline struct undone undone_of(const struct claim *c)
 				.seq = c->task->t.seq,
 				.device_conn = c->conn,
 				.claimed_ms = c->task->t.push_ms,
-				.moved_ms = c->task->t.modified_ms,
 				.push_ms = c->push_ms,
 				.retry_ms = c->retry_ms };
 }
@@ -254,6 +253,8 @@ enum err online_resolve(struct work *w) MUST_USE;
 /* Asks the broker for a snapshot when one is needed. */
 void online_ask(struct engine *g);
 bool online_known(struct engine *g);
+/* NULL when the device is not connected. */
+const char *online_name(struct engine *g, int64_t device_id);
 /* 0 when the device is not connected; *ret_since: when it connected. */
 int64_t online_conn(struct engine *g, int64_t device_id, utc_ms *ret_since);
 /* Key of a connected device; 0: not connected, or not known yet. */

@@ -190,7 +190,8 @@ static void pack_one(struct work *w, struct parcel *p, const struct claim *c, st
 	expect_ack(w, c, token);
 	p->undone[p->n] = undone_of(c);
 	p->messages[p->n++] = (struct mqtt_message){
-		.topic = downlink_topic(&p->arena, DOWNLINK_PUSH, c->job->set.product_key, c->task->device_name),
+		.topic = downlink_topic(&p->arena, DOWNLINK_PUSH, c->job->set.product_key,
+					online_name(g, c->task->t.device_id)), /* it was when it was claimed */
 		.payload = arena_strndup(&p->arena, scratch->data, scratch->len),
 		.len = scratch->len,
 		.token = token,

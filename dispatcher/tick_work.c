@@ -3,6 +3,7 @@
  */
 #include "dispatcher/tick_priv.h"
 
+#include "engine/text.h"
 #include "storage/job_end.h"
 
 #include <stdlib.h>
@@ -139,7 +140,6 @@ static void apply_order(struct work *w, struct work_task *k)
 static enum err load_tasks(struct work *w)
 {
 	int64_t *job_ids, *seqs;
-	const char *const *names = NULL;
 	struct task *t = NULL;
 	size_t n = 0, n_rows = 0;
 
@@ -157,13 +157,13 @@ static enum err load_tasks(struct work *w)
 		job_ids[n] = k->job_id;
 		seqs[n++] = k->seq;
 	}
-	TRY(store_tick_tasks(w->g->db, job_ids, seqs, n, &t, &names, &n_rows));
+	TRY(store_tick_tasks(w->g->db, job_ids, seqs, n, &t, &n_rows));
 	w->tasks = ARENA_ARRAY(w->a, n_rows + 1, struct work_task);
 	for (size_t i = 0; i < n_rows; i++) {
 		struct work_task *k = &w->tasks[w->n_tasks];
 
 		*k = (struct work_task){ .t = t[i],
-					 .device_name = names[i],
+					 .read = &t[i],
 					 .job = jobs_find(&w->g->jobs, t[i].job_id),
 					 .run = work_run(w, t[i].job_id) };
 		if (k->job && k->run && k->t.seq <= k->run->tasks)
@@ -254,20 +254,37 @@ static enum err write_counts(struct work *w)
 	return store_tick_count(w->g->db, moved, n, w->now);
 }
 
+static bool same(const char *a, const char *b)
+{
+	return (!a && !b) || text_same(a, b);
+}
+
+static bool same_texts(const struct task *a, const struct task *b)
+{
+	return same(a->pending_version, b->pending_version) && same(a->fail_desc, b->fail_desc) &&
+	       same(a->src_version, b->src_version) && same(a->task_desc, b->task_desc);
+}
+
 enum err work_write(struct work *w)
 {
 	const struct task **changed = ARENA_ARRAY(w->a, w->n_tasks + 1, const struct task *);
+	const struct task **moved = ARENA_ARRAY(w->a, w->n_tasks + 1, const struct task *);
 	const struct task **ended = ARENA_ARRAY(w->a, w->n_tasks + 1, const struct task *);
-	size_t n_changed = 0, n_ended = 0;
+	size_t n_changed = 0, n_moved = 0, n_ended = 0;
 	struct db *db = w->g->db;
 
 	for (size_t i = 0; i < w->n_tasks; i++) {
-		if (w->tasks[i].changed)
-			changed[n_changed++] = &w->tasks[i].t;
+		const struct work_task *k = &w->tasks[i];
+
+		if (k->changed && same_texts(&k->t, k->read))
+			moved[n_moved++] = &k->t;
+		else if (k->changed)
+			changed[n_changed++] = &k->t;
 		if (w->tasks[i].ended)
 			ended[n_ended++] = &w->tasks[i].t;
 	}
 	TRY(store_tick_write_tasks(db, changed, n_changed));
+	TRY(store_tick_write_numbers(db, moved, n_moved));
 	TRY(store_tick_free_devices(db, ended, n_ended));
 	TRY(store_tick_set_timers(db, w->arm.items, w->arm.n));
 	TRY(store_tick_drop_timers(db, w->timers, w->n_timers));

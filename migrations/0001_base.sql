@@ -381,6 +381,7 @@ create table job_choosing (
 	created_ms bigint not null        -- as the job's
 );
 
+-- fillfactor: the tasks of a page are pushed in one transaction; with room for all of their new rows no index changes.
 create table task (
 	job_id      bigint not null,
 	seq         int not null,
@@ -405,7 +406,7 @@ create table task (
 	created_ms  bigint not null,
 	modified_ms bigint not null,
 	primary key (job_id, seq)
-) with (fillfactor = 80);
+) with (fillfactor = 50);
 create index task_device on task (job_id, device_id);
 
 -- One row per unfinished task: the way from a report to its task, and the net under "a device has at most one

@@ -48,13 +48,41 @@ static enum err read_jobs(struct task_moves *m)
 	return store_tick_orders(m->db, m->jobs, n, &m->orders, &m->n_orders);
 }
 
+/* Into what has been read. Whose device is gone has none. */
+static enum err read_names(struct task_moves *m)
+{
+	int64_t *ids = ARENA_ARRAY(db_arena(m->db), m->n + 1, int64_t);
+	struct rows *r = NULL;
+	struct args a;
+
+	for (size_t i = 0; i < m->n; i++)
+		ids[i] = m->tasks[i].t.device_id;
+	args_init(&a, m->db);
+	arg_ints(&a, ids, m->n);
+	TRY(db_run(m->db, S_move_devices, &a, &r));
+	for (size_t i = 0; i < m->n; i++) {
+		int lo = 0, hi = rows_count(r);
+
+		while (lo < hi) {
+			int mid = (lo + hi) / 2;
+
+			if (row_int(r, mid, C_move_devices_device_id) < ids[i])
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		if (lo < rows_count(r) && row_int(r, lo, C_move_devices_device_id) == ids[i])
+			m->tasks[i].device_name = row_text(r, lo, C_move_devices_name);
+	}
+	return OK;
+}
+
 static enum err read_tasks(struct task_moves *m, const int64_t *jobs, const int64_t *seqs, size_t n)
 {
-	const char *const *names;
 	struct task *t;
 	size_t count;
 
-	TRY(store_tick_tasks(m->db, jobs, seqs, n, &t, &names, &count));
+	TRY(store_tick_tasks(m->db, jobs, seqs, n, &t, &count));
 	m->tasks = ARENA_ARRAY(db_arena(m->db), count, struct task_move);
 	m->events = ARENA_ARRAY(db_arena(m->db), count * STEPS_MAX, struct tick_event);
 	for (size_t i = 0; i < count; i++) {
@@ -64,10 +92,10 @@ static enum err read_tasks(struct task_moves *m, const int64_t *jobs, const int6
 
 		if (again || t[i].seq > run->tasks) /* rows above are nobody's yet */
 			continue;
-		m->tasks[m->n] = (struct task_move){ .t = t[i], .device_name = names[i], .job_status = run->status };
+		m->tasks[m->n] = (struct task_move){ .t = t[i], .job_status = run->status };
 		apply_order(m, &m->tasks[m->n++]);
 	}
-	return OK;
+	return read_names(m);
 }
 
 enum err store_moves_read(struct db *db, utc_ms now, const struct task_key *keys, size_t n, struct task_moves *ret)

@@ -311,11 +311,10 @@ static struct task task_of_row(const struct rows *r, int i)
 			      .modified_ms = row_int(r, i, C_tick_tasks_modified_ms) };
 }
 
-enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n,
-			  struct task **ret, const char *const **ret_names, size_t *ret_n)
+enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n, struct task **ret,
+			  size_t *ret_n)
 {
 	struct rows *r = NULL;
-	const char **names;
 	struct task *out;
 	struct args a;
 	int count;
@@ -326,13 +325,9 @@ enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *
 	TRY(db_run(db, S_tick_tasks, &a, &r));
 	count = rows_count(r);
 	out = ARENA_ARRAY(db_arena(db), (size_t)count + 1, struct task);
-	names = ARENA_ARRAY(db_arena(db), (size_t)count + 1, const char *);
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < count; i++)
 		out[i] = task_of_row(r, i);
-		names[i] = row_text(r, i, C_tick_tasks_device_name);
-	}
 	*ret = out;
-	*ret_names = names;
 	*ret_n = (size_t)count;
 	return OK;
 }

@@ -100,13 +100,15 @@ enum err store_tick_orders(struct db *db, const int64_t *job_ids, size_t n, cons
 			   size_t *ret_n) MUST_USE;
 /* The order that cancels the task, whose row does not say so yet; NULL: none. */
 const struct tick_order *tick_order_over(const struct tick_order *orders, size_t n, const struct task *t);
-/* The rows, ascending; device names beside them (NULL: the device is gone). */
-enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n,
-			  struct task **ret, const char *const **ret_names, size_t *ret_n) MUST_USE;
+/* The rows, ascending. */
+enum err store_tick_tasks(struct db *db, const int64_t *job_ids, const int64_t *seqs, size_t n, struct task **ret,
+			  size_t *ret_n) MUST_USE;
 
 /* ---- writing back ---- */
 
 enum err store_tick_write_tasks(struct db *db, const struct task *const *t, size_t n) MUST_USE;
+/* The same, but for their texts: pending_version, fail_desc, src_version and task_desc are as they were. */
+enum err store_tick_write_numbers(struct db *db, const struct task *const *t, size_t n) MUST_USE;
 /* The tasks have ended: their devices are free. */
 enum err store_tick_free_devices(struct db *db, const struct task *const *t, size_t n) MUST_USE;
 enum err store_tick_set_timers(struct db *db, const struct tick_timer *t, size_t n) MUST_USE;
@@ -125,6 +127,7 @@ struct tick_event {
 	enum event_why why;
 	const char *detail; /* may be NULL */
 };
+/* Success and failure, but not a lost conflict, are notified, too. */
 enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n) MUST_USE;
 struct tick_version {
 	int64_t device_id;

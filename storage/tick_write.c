@@ -18,6 +18,25 @@
 		arg_texts((args), v_, (n));                                          \
 	} while (0)
 
+static void numbers_of(struct args *a, const struct task *const *t, size_t n)
+{
+	INTS(a, n, t[i]->job_id);
+	INTS(a, n, t[i]->seq);
+	INTS(a, n, t[i]->state);
+	INTS(a, n, t[i]->order_no);
+	INTS(a, n, t[i]->progress);
+	INTS(a, n, t[i]->retries);
+	INTS(a, n, t[i]->pushes);
+	INTS(a, n, i64_min(t[i]->repushes, INT16_MAX));
+	INTS(a, n, t[i]->push_conn);
+	INTS(a, n, t[i]->push_ms);
+	INTS(a, n, t[i]->timeout_ms);
+	INTS(a, n, t[i]->retry_ms);
+	INTS(a, n, t[i]->verdict_ms);
+	INTS(a, n, t[i]->fail_ms);
+	INTS(a, n, t[i]->modified_ms);
+}
+
 enum err store_tick_write_tasks(struct db *db, const struct task *const *t, size_t n)
 {
 	struct args a;
@@ -25,26 +44,23 @@ enum err store_tick_write_tasks(struct db *db, const struct task *const *t, size
 	if (n == 0)
 		return OK;
 	args_init(&a, db);
-	INTS(&a, n, t[i]->job_id);
-	INTS(&a, n, t[i]->seq);
-	INTS(&a, n, t[i]->state);
-	INTS(&a, n, t[i]->order_no);
-	INTS(&a, n, t[i]->progress);
-	INTS(&a, n, t[i]->retries);
-	INTS(&a, n, t[i]->pushes);
-	INTS(&a, n, i64_min(t[i]->repushes, INT16_MAX));
-	INTS(&a, n, t[i]->push_conn);
-	INTS(&a, n, t[i]->push_ms);
-	INTS(&a, n, t[i]->timeout_ms);
-	INTS(&a, n, t[i]->retry_ms);
-	INTS(&a, n, t[i]->verdict_ms);
+	numbers_of(&a, t, n);
 	TEXTS(&a, n, t[i]->pending_version);
-	INTS(&a, n, t[i]->fail_ms);
 	TEXTS(&a, n, t[i]->fail_desc);
 	TEXTS(&a, n, t[i]->src_version);
 	TEXTS(&a, n, t[i]->task_desc ? t[i]->task_desc : "");
-	INTS(&a, n, t[i]->modified_ms);
 	return db_run(db, S_tick_write_tasks, &a, NULL);
+}
+
+enum err store_tick_write_numbers(struct db *db, const struct task *const *t, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	numbers_of(&a, t, n);
+	return db_run(db, S_tick_write_numbers, &a, NULL);
 }
 
 enum err store_tick_free_devices(struct db *db, const struct task *const *t, size_t n)
@@ -98,8 +114,31 @@ enum err store_tick_count(struct db *db, const struct tick_count *c, size_t n, u
 	return db_run(db, S_tick_count, &a, NULL);
 }
 
+static bool to_be_told(const struct tick_event *e)
+{
+	return (e->to == TASK_SUCCEEDED || e->to == TASK_FAILED) && e->why != WHY_CONFLICT;
+}
+
+static enum err tell(struct db *db, const struct tick_event *e, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, e[i].at_ms);
+	INTS(&a, n, e[i].job_id);
+	INTS(&a, n, e[i].seq);
+	INTS(&a, n, e[i].to);
+	INTS(&a, n, e[i].why);
+	TEXTS(&a, n, e[i].detail);
+	return db_run(db, S_tick_tell, &a, NULL);
+}
+
 enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n)
 {
+	struct tick_event *told = ARENA_ARRAY(db_arena(db), n + 1, struct tick_event);
+	size_t n_told = 0;
 	struct args a;
 
 	if (n == 0)
@@ -112,7 +151,11 @@ enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n)
 	INTS(&a, n, e[i].to);
 	INTS(&a, n, e[i].why);
 	TEXTS(&a, n, e[i].detail);
-	return db_run(db, S_tick_log, &a, NULL);
+	TRY(db_run(db, S_tick_log, &a, NULL));
+	for (size_t i = 0; i < n; i++)
+		if (to_be_told(&e[i]))
+			told[n_told++] = e[i];
+	return tell(db, told, n_told);
 }
 
 enum err store_tick_versions(struct db *db, const struct tick_version *v, size_t n, utc_ms ordered_since, utc_ms now)

@@ -6,6 +6,11 @@
 -- Tasks of these jobs became due elsewhere than in the engine.
 update job_run set rescan_no = rescan_no + 1, modified_ms = $2::bigint where job_id = any ($1::bigint[]);
 
+-- name: move_devices
+-- in: bigint[]
+-- out: device_id name
+select id as device_id, name from device where id = any ($1::bigint[]) order by id;
+
 -- name: move_rivals
 -- in: bigint int[] bool text
 -- out: job_id seq device_id module

@@ -85,30 +85,42 @@ select job_id, no, state_mask, reason, why, at_ms from job_order where job_id = 
 
 -- name: tick_tasks
 -- in: bigint[] int[]
--- out: job_id seq device_id state order_no progress retries pushes repushes timeout_min push_conn push_ms timeout_ms retry_ms verdict_ms pending_version fail_ms fail_desc src_version task_desc modified_ms device_name
+-- out: job_id seq device_id state order_no progress retries pushes repushes timeout_min push_conn push_ms timeout_ms retry_ms verdict_ms pending_version fail_ms fail_desc src_version task_desc modified_ms
 select t.job_id, t.seq, t.device_id, t.state, t.order_no, t.progress, t.retries, t.pushes, t.repushes, t.timeout_min, t.push_conn,
        t.push_ms, t.timeout_ms, t.retry_ms, t.verdict_ms, t.pending_version, t.fail_ms, t.fail_desc, t.src_version, t.task_desc,
-       t.modified_ms, d.name as device_name
+       t.modified_ms
 from unnest($1::bigint[], $2::int[]) as u(job_id, seq)
 join task t on t.job_id = u.job_id and t.seq = u.seq
-left join device d on d.id = t.device_id
 order by t.job_id, t.seq;
 
 -- ---- writing back -------------------------------------------------------------------------------------------
 
+-- name: tick_write_numbers
+-- in: bigint[] int[] smallint[] int[] smallint[] smallint[] int[] smallint[] bigint[] bigint[] bigint[] bigint[] bigint[] bigint[] bigint[]
+-- out:
+-- Tasks whose texts are as they were: nearly all.
+update task t set state = u.state, order_no = u.order_no, progress = u.progress, retries = u.retries, pushes = u.pushes,
+	repushes = u.repushes, push_conn = u.push_conn, push_ms = u.push_ms, timeout_ms = nullif(u.timeout_ms, 0),
+	retry_ms = nullif(u.retry_ms, 0), verdict_ms = nullif(u.verdict_ms, 0), fail_ms = u.fail_ms, modified_ms = u.modified_ms
+from unnest($1::bigint[], $2::int[], $3::smallint[], $4::int[], $5::smallint[], $6::smallint[], $7::int[], $8::smallint[],
+	    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
+	as u(job_id, seq, state, order_no, progress, retries, pushes, repushes, push_conn, push_ms, timeout_ms, retry_ms,
+	     verdict_ms, fail_ms, modified_ms)
+where t.job_id = u.job_id and t.seq = u.seq;
+
 -- name: tick_write_tasks
--- in: bigint[] int[] smallint[] int[] smallint[] smallint[] int[] smallint[] bigint[] bigint[] bigint[] bigint[] bigint[] text[] bigint[] text[] text[] text[] bigint[]
+-- in: bigint[] int[] smallint[] int[] smallint[] smallint[] int[] smallint[] bigint[] bigint[] bigint[] bigint[] bigint[] bigint[] bigint[] text[] text[] text[] text[]
 -- out:
 update task t set state = u.state, order_no = u.order_no, progress = u.progress, retries = u.retries, pushes = u.pushes,
 	repushes = u.repushes, push_conn = u.push_conn, push_ms = u.push_ms, timeout_ms = nullif(u.timeout_ms, 0),
-	retry_ms = nullif(u.retry_ms, 0), verdict_ms = nullif(u.verdict_ms, 0), pending_version = u.pending_version,
-	fail_ms = u.fail_ms, fail_desc = u.fail_desc, src_version = u.src_version, task_desc = u.task_desc,
-	modified_ms = u.modified_ms
+	retry_ms = nullif(u.retry_ms, 0), verdict_ms = nullif(u.verdict_ms, 0), fail_ms = u.fail_ms,
+	modified_ms = u.modified_ms, pending_version = u.pending_version, fail_desc = u.fail_desc,
+	src_version = u.src_version, task_desc = u.task_desc
 from unnest($1::bigint[], $2::int[], $3::smallint[], $4::int[], $5::smallint[], $6::smallint[], $7::int[], $8::smallint[],
-	    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::bigint[], $16::text[],
-	    $17::text[], $18::text[], $19::bigint[])
+	    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[],
+	    $17::text[], $18::text[], $19::text[])
 	as u(job_id, seq, state, order_no, progress, retries, pushes, repushes, push_conn, push_ms, timeout_ms, retry_ms,
-	     verdict_ms, pending_version, fail_ms, fail_desc, src_version, task_desc, modified_ms)
+	     verdict_ms, fail_ms, modified_ms, pending_version, fail_desc, src_version, task_desc)
 where t.job_id = u.job_id and t.seq = u.seq;
 
 -- name: tick_free_devices
@@ -144,21 +156,23 @@ where r.job_id = u.job_id;
 -- name: tick_log
 -- in: bigint[] bigint[] int[] smallint[] smallint[] smallint[] text[]
 -- out:
--- Success and failure are notified, too, but not a lost conflict (2); 9: timeout.
-with moved as materialized (
-	select * from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
-		as u(at_ms, job_id, seq, from_state, to_state, why, detail)
-), told as (
-	insert into notice (kind, at_ms, account_id, job_id, seq, status, detail)
-	select 1, m.at_ms, j.account_id, m.job_id, m.seq, m.to_state,
-	       case when m.to_state = 5 then 'success' when m.why = 9 then 'timeout' else coalesce(m.detail, '') end
-	from moved m join job j on j.id = m.job_id
-	where m.to_state in (5, 6) and m.why <> 2
-	  and exists (select from service_account a where a.account_id = j.account_id and not a.disabled)
-	order by m.at_ms
-)
 insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
-select at_ms, job_id, seq, seq, from_state, to_state, why, detail from moved;
+select at_ms, job_id, seq, seq, from_state, to_state, why, detail
+from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
+	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
+
+-- name: tick_tell
+-- in: bigint[] bigint[] int[] smallint[] smallint[] text[]
+-- out:
+-- Success and failure are notified. 9: timeout.
+insert into notice (kind, at_ms, account_id, job_id, seq, status, detail)
+select 1, m.at_ms, j.account_id, m.job_id, m.seq, m.to_state,
+       case when m.to_state = 5 then 'success' when m.why = 9 then 'timeout' else coalesce(m.detail, '') end
+from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::text[])
+	as m(at_ms, job_id, seq, to_state, why, detail)
+join job j on j.id = m.job_id
+where exists (select from service_account a where a.account_id = j.account_id and not a.disabled)
+order by m.at_ms;
 
 -- name: tick_versions
 -- in: bigint[] text[] text[] bigint[] bigint text bigint[] bigint
