@@ -36,7 +36,7 @@ struct command {
 
 /* NULL-terminated (group NULL); one table per file. */
 extern const struct command commands_setup[], commands_key[], commands_service[], commands_job[], commands_fleet[],
-	commands_docs[];
+	commands_vacuum[], commands_docs[];
 
 /* Value of --name, "" for a flag that is given, NULL when it is absent. */
 const char *ctl_option(const struct ctl *c, const char *name);

@@ -22,7 +22,7 @@
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const struct command *const tables[] = { commands_setup, commands_key, commands_service, commands_job, commands_fleet,
-						commands_docs };
+						commands_vacuum, commands_docs };
 
 static const char *const way_names[] = {
 	[WAY_NONE] = "none", [WAY_FILE] = "file", [WAY_DATABASE] = "database"

@@ -5,7 +5,9 @@ import pty
 import re
 import subprocess
 import uuid
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from client import Client, wait_until
@@ -49,7 +51,7 @@ def test_help_of_every_command_needs_nothing(stack):
         return subprocess.run([str(stack.bin / "otactl"), *words], capture_output=True, text=True, timeout=30,
                               env={**os.environ, "OTAD_DATABASE": "host=/nonexistent dbname=x"})
 
-    listed = re.findall(r"^  ([a-z]+)( [a-z]+)?( .*)?\n {8}(\[\w+\] .*)$", otactl("help").stdout, re.M)
+    listed = re.findall(r"^  ([a-z-]+)( [a-z]+)?( .*)?\n {8}(\[\w+\] .*)$", otactl("help").stdout, re.M)
     assert len(listed) > 15
     for group, verb, usage, text in listed:
         words = [group, *verb.split()]
@@ -384,3 +386,79 @@ def test_explain_says_what_a_device_waits_for(stack, api, fleet):
     wait_until(lambda: "the current connection" in stack.otactl("device", "explain", f.pk, name).stdout)
     out = stack.otactl("device", "explain", f.pk, name).stdout
     assert "NOTIFIED" in out and "the device's next report" in out and re.search(r"NOTIFIED\s+push", out)
+
+
+# ---- vacuum-check ----
+
+def test_vacuum_check_of_a_database_that_keeps_up(stack, api):
+    api.product()
+    with closing(psycopg2.connect(stack.pg)) as c:
+        c.autocommit = True
+        c.cursor().execute("vacuum")
+    r = stack.otactl("vacuum-check", check=False)
+    assert r.returncode == 0, r.stdout + r.stderr
+    shown = r.stdout.splitlines()
+    assert shown[0].split() == ["TABLE", "ROWS", "DEAD", "AUTOVACUUM-AT", "LAST-VACUUM"]
+    assert shown[-1] == "PostgreSQL keeps up."
+
+
+@pytest.fixture
+def option(stack):
+    """Options of a table that are taken back after the test."""
+    changed = []
+
+    def set_(table, **options):
+        changed.append((table, options))
+        stack.sql(f"alter table {table} set ({', '.join(f'{k} = {v}' for k, v in options.items())})")
+    yield set_
+    for table, options in changed:
+        stack.sql(f"alter table {table} reset ({', '.join(options)})")
+
+
+def test_vacuum_check_of_a_table_without_autovacuum(stack, option):
+    option("strategy_check", autovacuum_enabled="false")
+    r = stack.otactl("vacuum-check", check=False)
+    assert r.returncode == 1 and r.stderr.startswith("otactl: ")
+    assert "WARNING: autovacuum is off for strategy_check" in r.stdout.splitlines()
+
+
+def test_vacuum_check_of_a_table_that_autovacuum_is_behind_with(stack, option):
+    """Its own settings count, not the server's."""
+    stack.sql("create table heap_of_dead (n int) with (autovacuum_vacuum_threshold = 1000)")
+    try:
+        stack.sql("insert into heap_of_dead select generate_series(1, 600)")
+        stack.sql("delete from heap_of_dead where n > 100")
+        wait_until(lambda: stack.sql_one("select n_dead_tup >= 500 from pg_stat_user_tables where relname = 'heap_of_dead'"),
+                   30)
+        text = stack.otactl("vacuum-check", check=False).stdout
+        assert "heap_of_dead" in text and "behind with heap_of_dead" not in text
+        stack.sql("alter table heap_of_dead set (autovacuum_vacuum_threshold = 100, autovacuum_vacuum_scale_factor = 0)")
+        r = stack.otactl("vacuum-check", check=False)
+        assert r.returncode == 1
+        assert "WARNING: autovacuum is behind with heap_of_dead: 500 dead rows, it should come at 100" in r.stdout
+    finally:
+        stack.sql("drop table heap_of_dead")
+
+
+def test_vacuum_check_of_a_server_without_autovacuum(stack):
+    def switch(to):
+        with closing(psycopg2.connect(stack.pg)) as c:
+            c.autocommit = True
+            c.cursor().execute(f"alter system {to}")
+            c.cursor().execute("select pg_reload_conf()")
+        wait_until(lambda: stack.sql_one("show autovacuum") == ("off" if "off" in to else "on"), 10)
+    switch("set autovacuum = off")
+    try:
+        r = stack.otactl("vacuum-check", check=False)
+        assert r.returncode == 1 and "WARNING: autovacuum or track_counts is off in the server" in r.stdout
+    finally:
+        switch("reset autovacuum")
+
+
+def test_tables_that_change_much_are_vacuumed_early(stack):
+    """A job of ten million tasks may not leave two million dead rows before anybody comes."""
+    of = dict(stack.sql("""
+        select c.relname, (select option_value::float8 from pg_options_to_table(c.reloptions)
+            where option_name = 'autovacuum_vacuum_scale_factor') from pg_class c
+        where c.relname in ('task', 'active_task', 'timer', 'device_module', 'device_session', 'push_batch', 'job_run')"""))
+    assert len(of) == 7 and all(f is not None and f <= 0.05 for f in of.values()), of
