@@ -73,10 +73,24 @@ static void check_declared(const struct action *a, enum err e)
 		log_event(EV_BUG, LSTR("action", a->name), LSTR("undeclared", err_info(e)->name));
 }
 
-static enum err run_action(struct call *c, const struct caller *who, const void *in, void *out)
+static enum err decode(const struct auth *auth, struct call *c, const struct caller *who, void **ret_in)
 {
-	enum err e = resolve_instance(c, who);
+	*ret_in = arena_alloc(c->arena, c->action->in_size + 1);
+	if (c->action->in)
+		TRY(fields_decode(c->action->in, who->params.v, who->params.n, *ret_in, c->error));
+	if (c->action->is_deep && c->action->is_deep(*ret_in))
+		TRY(auth_quota(auth, c, arena_printf(c->arena, "%s, deep", c->action->name),
+			       c->action->deep_qps));
+	return OK;
+}
 
+static enum err run_action(const struct auth *auth, struct call *c, const struct caller *who, void *out)
+{
+	void *in;
+	enum err e = decode(auth, c, who, &in);
+
+	if (e == OK)
+		e = resolve_instance(c, who);
 	if (e == OK)
 		e = c->action->run(c, in, out);
 	check_declared(c->action, e);
@@ -99,9 +113,9 @@ static enum err audit_row(struct call *c, const char *result)
 	return store_audit_add(c->db, &row);
 }
 
-/* A changing call: nonce, change and audit row stand or fall together. A refusal by the business leaves the
- * nonce and an audit row that says so. */
-static enum err run_write(struct call *c, const struct caller *who, const void *in, void *out)
+/* A changing call: nonce, change and audit row stand or fall together. A refusal, be it of a parameter or by the
+ * business, leaves the nonce and an audit row that says so. */
+static enum err run_write(const struct auth *auth, struct call *c, const struct caller *who, void *out)
 {
 	struct error refusal;
 	enum err e;
@@ -109,7 +123,7 @@ static enum err run_write(struct call *c, const struct caller *who, const void *
 	TRY(db_begin(c->db));
 	TRY(store_nonce_use(c->db, who->key.id, who->credentials.nonce, c->now));
 	TRY(db_savepoint(c->db));
-	e = run_action(c, who, in, out);
+	e = run_action(auth, c, who, out);
 	if (is_inner(e) || (e != OK && is_inner(c->error->err)))
 		return e;
 	refusal = *c->error;
@@ -124,7 +138,7 @@ static enum err run_write(struct call *c, const struct caller *who, const void *
 }
 
 /* A call that reads needs no transaction: in one, too, each of its statements would see the database as it is then. */
-static enum err run_transaction(struct call *c, const struct caller *who, const void *in, void **ret_out)
+static enum err run_transaction(const struct auth *auth, struct call *c, const struct caller *who, void **ret_out)
 {
 	int runs = 0;
 	enum err e;
@@ -136,7 +150,7 @@ static enum err run_transaction(struct call *c, const struct caller *who, const 
 		c->refusal = NULL;
 		c->after_commit = NULL;
 		db_begin_anew(c->db);
-		e = c->action->effect == WRITES ? run_write(c, who, in, out) : run_action(c, who, in, out);
+		e = c->action->effect == WRITES ? run_write(auth, c, who, out) : run_action(auth, c, who, out);
 		if (e != OK)
 			db_rollback(c->db);
 		*ret_out = out;
@@ -154,20 +168,12 @@ static enum err run_transaction(struct call *c, const struct caller *who, const 
 static enum err call_run(struct workers *all, struct request *rq, struct call *c, struct caller *who,
 			 void **ret_out)
 {
-	void *in;
-
 	TRY(request_params(rq, c->error, &who->params));
 	if (clock_boot_ms() >= c->answer_by_ms)
 		return fail_param(c->error, ERR_UNAVAILABLE, NULL);
 	db_begin_work(c->db, c->arena, c->error);
 	TRY(authenticate(&all->auth, rq, c, who));
-	in = arena_alloc(c->arena, c->action->in_size + 1);
-	if (c->action->in)
-		TRY(fields_decode(c->action->in, who->params.v, who->params.n, in, c->error));
-	if (c->action->is_deep && c->action->is_deep(in))
-		TRY(auth_quota(&all->auth, c, arena_printf(c->arena, "%s, deep", c->action->name),
-			       c->action->deep_qps));
-	return run_transaction(c, who, in, ret_out);
+	return run_transaction(&all->auth, c, who, ret_out);
 }
 
 static void encode_answer(struct request *rq, struct call *c, enum format f, enum err e, const void *out)

@@ -16,7 +16,7 @@ grant usage on sequence audit_id, task_event_no to :"role";
 grant insert on audit to :"role";
 
 -- Read.
-grant select on schema_migration, task_now, device_shown, device_group_device, job_shown to :"role";
+grant select on schema_migration, task_now, device_shown, device_group_device, device_group_tally, job_shown to :"role";
 
 -- Written once.
 grant select, insert on instance, nonce, firmware_file, job_target, task_event, machine, push_log, device_deleted to :"role";
@@ -31,4 +31,4 @@ grant select, insert, delete on credential_change, device_group_member, live_job
 
 -- Made, changed and deleted.
 grant select, insert, update, delete on module, device, device_module, device_session, device_group_tag, device_apply,
-	strategy, push_batch to :"role";
+	strategy, push_batch, device_tally to :"role";

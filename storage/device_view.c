@@ -78,18 +78,17 @@ enum err store_device_views_of(struct db *db, int64_t account_id, const int64_t 
 	return view_rows(db, NULL, r, ret);
 }
 
-enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
-			   int64_t from, int64_t count, struct device_views *ret)
+enum err store_device_page_below(struct db *db, const struct seal_key *master, int64_t product_id,
+				 int64_t below_id, int64_t count, struct device_views *ret)
 {
 	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
 	arg_int(&a, product_id);
-	arg_int(&a, below_id ? below_id : INT64_MAX);
-	arg_int(&a, from);
+	arg_int(&a, below_id);
 	arg_int(&a, count);
-	TRY(db_run(db, S_device_page, &a, &r));
+	TRY(db_run(db, S_device_page_below, &a, &r));
 	return view_rows(db, master, r, ret);
 }
 

@@ -40,10 +40,11 @@ enum err store_device_views_named(struct db *db, const struct seal_key *master, 
 enum err store_device_views_of(struct db *db, int64_t account_id, const int64_t *ids, size_t n,
 			       struct device_views *ret) MUST_USE;
 
-/* Devices of a product, registered before below_id (0: all); their number: store_product_devices. */
-enum err store_device_page(struct db *db, const struct seal_key *master, int64_t product_id, int64_t below_id,
-			   int64_t from, int64_t count, struct device_views *ret) MUST_USE;
-/* Devices of an instance, or of one product of it (0: all), that have this status. */
+/* Devices of a product, registered before below_id; their number: store_product_devices. */
+enum err store_device_page_below(struct db *db, const struct seal_key *master, int64_t product_id,
+				 int64_t below_id, int64_t count, struct device_views *ret) MUST_USE;
+/* Devices of an instance, or of one product of it (0: all), that have this status (NULL: any). Wherever the page is,
+ * it is found without what is before it. */
 enum err store_device_page_status(struct db *db, const struct seal_key *master, int64_t account_id,
 				  int64_t instance_id, int64_t product_id, const char *status, int64_t from,
 				  int64_t count, struct device_views *ret, int64_t *ret_total) MUST_USE;

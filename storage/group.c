@@ -294,6 +294,7 @@ enum err store_group_devices(struct db *db, int64_t id, const struct group_filte
 			     int64_t *ret_total)
 {
 	struct group_device *d;
+	bool in_blocks;
 	struct rows *r;
 	struct args a;
 
@@ -305,10 +306,11 @@ enum err store_group_devices(struct db *db, int64_t id, const struct group_filte
 	arg_text(&a, filter->status);
 	TRY(db_one(db, S_group_devices_count, &a, &r));
 	*ret_total = row_int(r, 0, C_group_devices_count_n);
+	in_blocks = row_bool(r, 0, C_group_devices_count_in_blocks);
 	arg_int(&a, filter->below_id ? filter->below_id : INT64_MAX);
 	arg_int(&a, from);
 	arg_int(&a, count);
-	TRY(db_run(db, S_group_devices, &a, &r));
+	TRY(db_run(db, in_blocks ? S_group_devices_in_blocks : S_group_devices, &a, &r));
 	*ret_n = (size_t)rows_count(r);
 	d = ARENA_ARRAY(db_arena(db), *ret_n, struct group_device);
 	for (int i = 0; i < rows_count(r); i++)

@@ -96,9 +96,13 @@ static enum err query_run(struct call *c, const void *in_, void *out_)
 
 	TRY(page_token_parse(c, in->token, &below));
 	TRY(store_product_find(c->db, c->account_id, in->product_key, &p));
-	TRY(store_product_devices(c->db, p.id, &total));
-	TRY(store_device_page(c->db, c->env->master, p.id, below, below ? 0 : page_from(&in->page),
-			      page_size(&in->page), &d));
+	if (below) {
+		TRY(store_product_devices(c->db, p.id, &total));
+		TRY(store_device_page_below(c->db, c->env->master, p.id, below, page_size(&in->page), &d));
+	} else {
+		TRY(store_device_page_status(c->db, c->env->master, c->account_id, p.instance_id, p.id, NULL,
+					     page_from(&in->page), page_size(&in->page), &d, &total));
+	}
 	out->page = page_show(&in->page, total);
 	out->token = page_token(c->arena, d.n == (size_t)page_size(&in->page) ? d.v[d.n - 1].id : 0);
 	out->data = show_devices(c->arena, &d, show_gmt_dashed);

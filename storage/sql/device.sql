@@ -58,7 +58,7 @@ where p.product_key = $2::text and p.account_id = $1::bigint and d.name = $3::te
 -- name: device_delete
 -- in: bigint bigint
 -- out: change_id
--- No row when it is gone already.
+-- No row when it is gone already. Its session and memberships go by a trigger.
 with d as (
 	delete from device where id = $1::bigint returning id, product_id, name
 ), gone as (
@@ -74,10 +74,7 @@ returning id as change_id;
 -- out:
 -- What the engine wrote of a device that this transaction deleted; a statement of its own, so that it sees what was
 -- written while the deletion waited.
-with m as (
-	delete from device_module where device_id = $1::bigint
-)
-delete from device_session where device_id = $1::bigint;
+delete from device_module where device_id = $1::bigint;
 
 -- name: device_set_disabled
 -- in: bigint bool bigint

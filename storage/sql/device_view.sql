@@ -29,45 +29,57 @@ from unnest($2::bigint[]) with ordinality as u(id, n)
 join device_shown v on v.id = u.id and v.account_id = $1::bigint
 order by u.n;
 
--- name: device_page
--- in: bigint bigint bigint bigint
+-- name: device_page_below
+-- in: bigint bigint bigint
 -- out: id product_key product_name node_type name nickname secret created_ms modified_ms version status ip active_ms online_ms changed_ms
 -- Devices of product $1 below id $2.
 select v.id, v.product_key, v.product_name, v.node_type, v.name, v.nickname, v.secret, v.created_ms, v.modified_ms, v.version,
 	v.status, v.ip, v.active_ms, v.online_ms, v.changed_ms
 from (
 	select id from device where product_id = $1::bigint and id < $2::bigint
-	order by id desc offset $3::bigint limit $4::bigint) k
+	order by id desc limit $3::bigint) k
 join device_shown v on v.id = k.id
 order by v.id desc;
 
 -- name: device_status_count
 -- in: bigint bigint bigint text
 -- out: n
--- What device_status says, in a form that is cheap for a million devices.
-select count(*) as n
+-- Devices of instance $2, or only those of product $3, that have status $4, or any.
+select coalesce(sum(case $4::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
+	when 'DISABLE' then n_disabled else n_unactive + n_offline + n_online + n_disabled end), 0) as n
 from product p
-join device d on d.product_id = p.id
-left join device_session s on s.device_id = d.id
-where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3)
-  and case $4::text when 'DISABLE' then d.disabled
-      else not d.disabled and case $4 when 'UNACTIVE' then s.device_id is null else s.online = ($4 = 'ONLINE') end end;
+join device_tally t on t.group_id = 0 and t.product_id = p.id
+where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3);
 
 -- name: device_status_page
 -- in: bigint bigint bigint text bigint bigint
 -- out: id product_key product_name node_type name nickname secret created_ms modified_ms version status ip active_ms online_ms changed_ms
--- Devices of instance $2, or only those of product $3, that have status $4.
+-- The same devices. Reads only the blocks that the page is in.
+with tally as (
+	select t.product_id, t.block, c.n, sum(c.n) over (order by t.block desc) - sum(c.n) over (partition by t.block) as before
+	from product p
+	join device_tally t on t.group_id = 0 and t.product_id = p.id
+	cross join lateral (
+		select case $4::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
+			when 'DISABLE' then n_disabled else n_unactive + n_offline + n_online + n_disabled end as n) c
+	where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3) and c.n > 0
+), part as materialized (
+	select product_id, block, before, sum(n) over (partition by block) as n from tally
+), k as (
+	select d.id
+	from part cross join lateral (
+		select d.id from device d
+		where d.product_id = part.product_id and d.id >= part.block << 11 and d.id < (part.block + 1) << 11
+		  and case when $4 is null then true else (
+			select device_status(d.disabled, s.active_ms, s.online)
+			from (select) one left join device_session s on s.device_id = d.id) = $4 end
+		offset 0) d
+	where part.before + part.n > $5::bigint and part.before < $5 + $6::bigint
+	order by d.id desc offset $5 - (select min(before) from part where before + n > $5) limit $6
+)
 select v.id, v.product_key, v.product_name, v.node_type, v.name, v.nickname, v.secret, v.created_ms, v.modified_ms, v.version,
 	v.status, v.ip, v.active_ms, v.online_ms, v.changed_ms
-from (
-	select d.id
-	from product p
-	join device d on d.product_id = p.id
-	left join device_session s on s.device_id = d.id
-	where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3)
-	  and device_status(d.disabled, s.active_ms, s.online) = $4::text
-	order by d.id desc offset $5::bigint limit $6::bigint) k
-join device_shown v on v.id = k.id
+from k join device_shown v on v.id = k.id
 order by v.id desc;
 
 -- name: device_tags_count
@@ -99,10 +111,10 @@ order by v.id desc;
 -- in: bigint bigint
 -- out: devices active online
 -- Of account $1, or only of product $2.
-select count(*) as devices, count(s.device_id) as active, count(*) filter (where s.online) as online
+select coalesce(sum(n_unactive + n_offline + n_online + n_disabled), 0) as devices,
+       coalesce(sum(n_offline + n_online + n_disabled_active), 0) as active, coalesce(sum(n_online), 0) as online
 from product p
-join device d on d.product_id = p.id
-left join device_session s on s.device_id = d.id
+join device_tally t on t.group_id = 0 and t.product_id = p.id
 where p.account_id = $1::bigint and ($2::bigint is null or p.id = $2);
 
 -- ---- tags --------------------------------------------------------------------------------------------------

@@ -79,12 +79,23 @@ update device_group set deleted_ms = $2::bigint where id = $1;
 -- name: group_counts
 -- in: bigint bigint
 -- out: devices active online
--- Devices of group $1, or only those of product $2.
-select count(*) as devices, count(s.device_id) as active, count(*) filter (where s.online) as online
-from device_group_device v
-left join device_session s on s.device_id = v.device_id
-where v.group_id = $1::bigint
-  and ($2::bigint is null or exists (select from device d where d.id = v.device_id and d.product_id = $2));
+-- Devices of group $1, or only those of product $2: see device_group_tally; those of a group that has none one by one.
+select coalesce(sum(n_unactive + n_offline + n_online + n_disabled), 0) as devices,
+       coalesce(sum(n_offline + n_online + n_disabled_active), 0) as active, coalesce(sum(n_online), 0) as online
+from (
+	select t.n_unactive, t.n_offline, t.n_online, t.n_disabled, t.n_disabled_active
+	from device_group_tally t where t.group_id = $1::bigint and ($2::bigint is null or t.product_id = $2)
+	union all
+	select (state = 1)::int, (state = 2)::int, (state = 3)::int, (state >= 4)::int, (state = 5)::int
+	from (
+		select (select device_tally_state(d.disabled, s.online)
+			from device d left join device_session s on s.device_id = d.id
+			where d.id = v.device_id and ($2 is null or d.product_id = $2)) as state
+		from device_group_device v
+		where v.group_id = $1 and exists (select from device_group where id = $1 and not tallied)
+		offset 0) c
+	where state is not null
+) u;
 
 -- name: group_page_count
 -- in: bigint bigint text text bigint
@@ -137,7 +148,7 @@ for no key update;
 -- in: bigint bigint[] int
 -- out: members inside full
 -- Of the devices $2: how many are in group $1, and how many others are in $3 groups or more already.
-select (select count(*) from device_group_member where group_id = $1::bigint) as members,
+select (select coalesce(sum(n_unactive + n_offline + n_online + n_disabled), 0) from device_tally where group_id = $1::bigint) as members,
        (select count(*) from device_group_member where group_id = $1 and device_id = any ($2::bigint[])) as inside,
        (select count(*) from (
 		select from device_group_member where device_id = any ($2) group by device_id
@@ -159,19 +170,31 @@ delete from device_group_member where group_id = $1::bigint and device_id = any 
 
 -- name: group_devices_count
 -- in: bigint text text text text
--- out: n
-select count(*) as n
-from device_group_device v
-where v.group_id = $1::bigint
-  and (($2::text is null and $3::text is null and $4::text is null and $5::text is null) or exists (
-	select from device_shown d
-	where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
-	  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)));
+-- out: n in_blocks
+-- Devices of group $1, only those of ProductKey $2, of name $3, with names that begin with $4, of status $5. in_blocks:
+-- group_devices_in_blocks is to list them.
+select case when q.in_blocks then (
+	select coalesce(sum(case $5::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
+		when 'DISABLE' then n_disabled else n_unactive + n_offline + n_online + n_disabled end), 0)
+	from device_group_tally t
+	where t.group_id = $1::bigint
+	  and ($2::text is null or t.product_id = (select p.id from product p where p.product_key = $2))
+) else (
+	select count(*)
+	from device_group_device v
+	where v.group_id = $1
+	  and (($2 is null and $3 is null and $4 is null and $5 is null) or exists (
+		select from device_shown d
+		where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
+		  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)))
+) end as n, q.in_blocks
+from (select coalesce(bool_and(tallied), false) and $3::text is null and $4::text is null as in_blocks
+      from device_group where id = $1) q;
 
 -- name: group_devices
 -- in: bigint text text text text bigint bigint bigint
 -- out: id product_key product_name category_key node_type name nickname status active_ms online_ms
--- Devices of group $1 below id $6, newest first.
+-- The same devices, newest first, below id $6.
 select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,
        d.online_ms
 from (
@@ -184,6 +207,56 @@ from (
 		  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)))
 	order by v.device_id desc offset $7::bigint limit $8::bigint) k
 join device_shown d on d.id = k.device_id
+order by d.id desc;
+
+-- name: group_devices_in_blocks
+-- in: bigint text text text text bigint bigint bigint
+-- out: id product_key product_name category_key node_type name nickname status active_ms online_ms
+-- The same without names. Reads only the blocks that the page is in; of that of $6 nobody knows how many are below $6.
+with tally as (
+	select t.product_id, t.block, c.n, t.block = $6::bigint >> 11 as cut,
+	       sum(c.n) filter (where t.block < $6 >> 11) over (order by t.block desc) as past,
+	       sum(c.n) filter (where t.block < $6 >> 11) over (partition by t.block) as here
+	from device_group_tally t
+	cross join lateral (
+		select case $5::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
+			when 'DISABLE' then n_disabled else n_unactive + n_offline + n_online + n_disabled end as n) c
+	where t.group_id = $1::bigint and t.block <= $6 >> 11 and c.n > 0 and $3::text is null and $4::text is null
+	  and ($2::text is null or t.product_id = (select p.id from product p where p.product_key = $2))
+), part as materialized (
+	select product_id, block, coalesce(past - here, 0) as before
+	from tally
+	where (cut or past > $7::bigint) and coalesce(past - here, 0) < $7 + $8::bigint
+), k as (
+	select d.id
+	from part cross join lateral (
+		select d.id
+		from device_group g
+		join device_group_member m on m.group_id = g.id
+		join device d on d.id = m.device_id
+		where g.id = $1 and g.kind = 'LINK_PLATFORM' and d.product_id = part.product_id
+		  and m.device_id >= part.block << 11 and m.device_id < least((part.block + 1) << 11, $6)
+		  and case when $5 is null then true else (
+			select device_status(d.disabled, s.active_ms, s.online)
+			from (select) one left join device_session s on s.device_id = d.id) = $5 end
+		union all
+		select d.id
+		from device_group g
+		cross join lateral (
+			select d.id, d.disabled from device d
+			where d.product_id = part.product_id and d.id >= part.block << 11 and d.id < least((part.block + 1) << 11, $6)
+			offset 0) d
+		where g.id = $1 and g.kind = 'LINK_PLATFORM_DYNAMIC'
+		  and case when $5 is null and g.like_statuses = '{}' then true else (
+			select v.status like all (g.like_statuses) and ($5 is null or v.status = $5)
+			from (
+				select device_status(d.disabled, s.active_ms, s.online) as status
+				from (select) one left join device_session s on s.device_id = d.id) v) end) d
+	order by d.id desc offset $7 - (select min(before) from part) limit $8
+)
+select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,
+       d.online_ms
+from k join device_shown d on d.id = k.id
 order by d.id desc;
 
 -- ---- tags --------------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ select id from product where id = $1::bigint and deleted_ms is null for key shar
 -- name: product_devices
 -- in: bigint
 -- out: n
-select count(*) as n from device where product_id = $1::bigint;
+select coalesce(sum(n_unactive + n_offline + n_online + n_disabled), 0) as n
+from device_tally where group_id = 0 and product_id = $1::bigint;
 
 -- name: product_page_count
 -- in: bigint bigint text
@@ -49,7 +50,8 @@ where account_id = $1::bigint and instance_id = $2::bigint and deleted_ms is nul
 -- out: product_key name description auth_type node_type data_format devices created_ms
 -- Newest first.
 select p.product_key, p.name, p.description, p.auth_type, p.node_type, p.data_format,
-	(select count(*) from device d where d.product_id = p.id) as devices, p.created_ms
+	(select coalesce(sum(n_unactive + n_offline + n_online + n_disabled), 0) from device_tally t
+	 where t.group_id = 0 and t.product_id = p.id) as devices, p.created_ms
 from (
 	select * from product
 	where account_id = $1::bigint and instance_id = $2::bigint and deleted_ms is null
@@ -91,4 +93,7 @@ select exists (select from device where product_id = $1::bigint) as devices,
 -- name: product_delete
 -- in: bigint bigint
 -- out:
-update product set deleted_ms = $2::bigint where id = $1::bigint;
+with t as (
+	delete from device_tally where group_id = 0 and product_id = $1::bigint
+)
+update product set deleted_ms = $2::bigint where id = $1;

@@ -220,10 +220,12 @@ where exists (select from service_account a where not a.disabled)
 -- in: bigint[] bool[] bigint[] text[] bigint[]
 -- out:
 -- The last that is known of each; of a connection that came and went in between its end. A device that is being deleted
--- is left out, and its deletion waits for what is written here: no row outlives its device.
+-- is left out, and its deletion waits for what is written here: no row outlives its device. All tallies are locked at once:
+-- the triggers of what is inserted and of what is updated would do it in two goes.
 insert into device_session as s (device_id, online, conn, ip, active_ms, online_ms, changed_ms)
 select d.id, u.online, u.conn, u.ip, u.at_ms, u.at_ms, u.at_ms
-from unnest($1::bigint[], $2::bool[], $3::bigint[], $4::text[], $5::bigint[]) as u(device_id, online, conn, ip, at_ms)
+from device_tally_lock($1),
+     unnest($1::bigint[], $2::bool[], $3::bigint[], $4::text[], $5::bigint[]) as u(device_id, online, conn, ip, at_ms)
 join device d on d.id = u.device_id
 for key share of d skip locked
 on conflict (device_id) do update

@@ -394,11 +394,12 @@ def test_quota_counts_what_was_let_through(stack, otad_default):
 def test_every_changing_call_has_an_audit_row(stack, api):
     pk = api.product()
     good = api.call("RegisterDevice", ProductKey=pk, DeviceName="audited")
-    bad = api.call("RegisterDevice", ProductKey=pk, DeviceName="audited")
-    rows = stack.sql("select action, result from audit where request_id in (%s, %s) order by id",
-                     good.body["RequestId"], bad.body["RequestId"])
-    assert [tuple(r) for r in rows] == [("RegisterDevice", "OK"),
-                                        ("RegisterDevice", "iot.device.AlreadyExistedDeviceName")]
+    bad = [api.call("RegisterDevice", **params) for params in (
+        {"ProductKey": pk, "DeviceName": "audited"}, {"ProductKey": pk, "DeviceName": "?"}, {"DeviceName": "audited"})]
+    rows = stack.sql("select action, result from audit where request_id = any (%s) order by id",
+                     [a.body["RequestId"] for a in (good, *bad)])
+    assert [tuple(r) for r in rows] == [("RegisterDevice", "OK"), *(("RegisterDevice", a.code) for a in bad)]
+    assert bad[0].code == "iot.device.AlreadyExistedDeviceName" and len({a.code for a in bad}) == 3
 
 
 def test_parameters_from_query_and_form_are_merged_and_given_once(api):

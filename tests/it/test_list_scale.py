@@ -4,6 +4,7 @@ the statements of storage/sql take from their tables, because a time says nothin
 PostgreSQL may use for a prepared statement have to hold, and a job that is newer than the planner's statistics."""
 import pathlib
 import re
+import threading
 
 import psycopg2
 import pytest
@@ -204,3 +205,174 @@ def test_an_order_while_it_is_written(api, db, jobs):
         return not db.one("select count(*) from job_order where job_id = %s and not done", key)
     wait_until(done, 60)
     assert db.one("select sum(n_canceled) from task_tally where job_id = %s", key) == queued
+
+
+# ---- devices ----
+
+STATUSES = ("UNACTIVE", "OFFLINE", "ONLINE", "DISABLE")
+TRULY = """
+    with there as (
+        select g.id as group_id, d.product_id, d.id / 2048 as block,
+               count(*) filter (where not d.disabled and s.online is null) as n_unactive,
+               count(*) filter (where not d.disabled and not s.online) as n_offline,
+               count(*) filter (where not d.disabled and s.online) as n_online,
+               count(*) filter (where d.disabled) as n_disabled,
+               count(*) filter (where d.disabled and s.online is not null) as n_disabled_active
+        from device d left join device_session s on s.device_id = d.id
+        cross join lateral (
+            select 0 as id union all select group_id from device_group_member where device_id = d.id) g
+        group by 1, 2, 3)
+    select * from there full join (
+        select * from device_tally where n_unactive <> 0 or n_offline <> 0 or n_online <> 0 or n_disabled <> 0
+            or n_disabled_active <> 0) told
+    using (group_id, product_id, block, n_unactive, n_offline, n_online, n_disabled, n_disabled_active)
+    where there.group_id is null or told.group_id is null"""
+
+
+class Fleet:
+    """Devices of a product: of ten four are ONLINE, three OFFLINE, three UNACTIVE; a few are DISABLE. Every third is in a
+    static group; two dynamic ones have the whole product, and its devices that are ONLINE."""
+
+    def __init__(self, api, stack, db, names):
+        self.pk = api.product()
+        stack.otactl("device", "import", self.pk, str(names))
+        self.account, self.instance, self.product = db.ask(
+            "select account_id, instance_id, id from product where product_key = %s", self.pk)[0]
+        self.ids = [i for i, in db.ask("select id from device where product_id = %s order by id desc", self.product)]
+        db.ask("""insert into device_session (device_id, online, conn, active_ms, online_ms, changed_ms)
+            select id, id %% 10 < 4, id, 1, 1, 1 from device where product_id = %s and id %% 10 < 7""", self.product)
+        db.ask("update device set disabled = true where id = any (%s)", [self.ids[i] for i in (0, 4000, 4001, 9000, DEVICES - 1)])
+        instance = db.one("select instance_id from instance where id = %s", self.instance)
+        self.static = self.group(db, api.must("CreateDeviceGroup", GroupName="third" + self.pk[-6:])["Data"]["GroupId"])
+        db.ask("insert into device_group_member select %s, id from device where product_id = %s and id %% 3 = 0", self.static,
+               self.product)
+        self.whole, self.online = (
+            self.group(db, api.must("CreateDeviceDynamicGroup", IotInstanceId=instance, GroupName=f"dyn{n}{self.pk[-6:]}",
+                                    DynamicGroupExpression=f'product_key = "{self.pk}"{more}')["Data"]["GroupId"])
+            for n, more in enumerate(("", ' and status = "ONLINE"')))
+        db.ask("analyze device, device_session, device_tally, device_group, device_group_member, product")
+
+    @staticmethod
+    def group(db, shown):
+        return db.one("select id from device_group where group_id = %s", shown)
+
+
+@pytest.fixture(scope="module")
+def fleet(api, stack, db, tmp_path_factory):
+    names = tmp_path_factory.mktemp("fleet") / "devices.csv"
+    names.write_text("".join(f"e{i:07d},{i:032x},1.0.0\n" for i in range(DEVICES)))
+    return Fleet(api, stack, db, names)
+
+
+def of_status(db, fleet, status, group=None):
+    """-> ids, newest first, found one by one"""
+    return [i for i, in db.ask("""
+        select d.id from device_shown d where d.product_id = %s and (%s::text is null or d.status = %s)
+          and (%s::bigint is null or exists (select from device_group_device v where v.group_id = %s and v.device_id = d.id))
+        order by d.id desc""", fleet.product, status, status, group, group)]
+
+
+def test_numbers_of_devices_read_no_device(db, fleet):
+    for name, args in (("device_counts", (fleet.account, fleet.product)), ("product_devices", (fleet.product,)),
+                       ("device_status_count", (fleet.account, fleet.instance, fleet.product, "ONLINE"))):
+        read = db.rows_read(name, *args)
+        assert set(read) <= {"product", "device_tally"}, (name, read)
+    for group in (fleet.static, fleet.whole, fleet.online):
+        for name, args in (("group_counts", (group, None)), ("group_counts", (group, fleet.product)),
+                           ("group_devices_count", (group, fleet.pk, None, None, "ONLINE"))):
+            read = db.rows_read(name, *args)
+            assert not {t for t in read if t.startswith("device") and read[t]} - {"device_tally", "device_group"}, (name, read)
+
+
+@pytest.mark.parametrize("status", [None, *STATUSES])
+def test_a_page_of_devices_reads_its_blocks(db, fleet, status):
+    ids = of_status(db, fleet, status)
+    assert ids and db.run("device_status_count", fleet.account, fleet.instance, fleet.product, status) == [(len(ids),)]
+    for start in {0, len(ids) // 2, max(0, len(ids) - 50)}:
+        page, args = ids[start:start + 50], (fleet.account, fleet.instance, fleet.product, status, start, 50)
+        assert [r[0] for r in db.run("device_status_page", *args)] == page
+        read, blocks = db.rows_read("device_status_page", *args), len({i // BLOCK for i in page})
+        assert read["device"] <= blocks * BLOCK + len(page), (start, blocks, read)
+        assert read.get("device_session", 0) <= blocks * BLOCK + len(page), (start, blocks, read)
+    assert db.run("device_status_page", fleet.account, fleet.instance, fleet.product, status, len(ids), 50) == []
+
+
+@pytest.mark.parametrize("which", ["static", "whole", "online"])
+@pytest.mark.parametrize("status", [None, *STATUSES])
+def test_a_page_of_a_group_reads_its_blocks(db, fleet, which, status):
+    group = getattr(fleet, which)
+    ids = of_status(db, fleet, status, group)
+    assert db.run("group_devices_count", group, None, None, None, status) == [(len(ids), True)]
+    for start in {0, len(ids) // 2, max(0, len(ids) - 200)}:
+        page = ids[start:start + 200]
+        for below, skip in ((2**63 - 1, start), (ids[start - 1] if start else 2**63 - 1, 0)):
+            args = (group, None, None, None, status, below, skip, 200)
+            assert [r[0] for r in db.run("group_devices_in_blocks", *args)] == page
+            assert [r[0] for r in db.run("group_devices", *args)] == page
+            read = db.rows_read("group_devices_in_blocks", *args)
+            blocks = len({i // BLOCK for i in page}) + 1  # that of `below`, which may have nothing left
+            for table in ("device", "device_session", "device_group_member"):
+                assert read.get(table, 0) <= blocks * BLOCK + len(page), (start, below, blocks, read)
+
+
+def test_tallies_follow(api, db, fleet):
+    """Every way in which a device comes, changes its status or its groups, and goes."""
+    assert db.ask(TRULY) == []
+    group = db.one("select group_id from device_group where id = %s", fleet.static)
+    there = db.one("select count(*) from device_group_member where group_id = %s", fleet.static)
+    name = api.device(fleet.pk)["DeviceName"]
+    device = {"ProductKey": fleet.pk, "DeviceName": name}
+    key = db.one("select max(id) from device where product_id = %s", fleet.product)
+
+    def shows(active, online, members):
+        assert db.ask(TRULY) == []
+        of_group = api.must("QueryDeviceGroupInfo", GroupId=group)["Data"]
+        of_all = api.must("QueryDeviceStatistics", ProductKey=fleet.pk)["Data"]
+        assert of_group["DeviceCount"] == there + members and of_all["deviceCount"] == DEVICES + 1
+        found = [d["DeviceName"] for d in api.must("QueryDeviceByStatus", ProductKey=fleet.pk,
+                                                  Status=8 if active is None else 1 if online else 3 if active else 0)
+                 ["Data"]["SimpleDeviceInfo"]]
+        assert found[0] == name
+
+    shows(False, False, 0)
+    api.must("BatchAddDeviceGroupRelations", GroupId=group, Device=[device])
+    shows(False, False, 1)
+    for online in (True, False, True):
+        db.ask("""insert into device_session as s (device_id, online, conn, active_ms, online_ms, changed_ms)
+            values (%s, %s, 1, 1, 1, 1) on conflict (device_id) do update set online = excluded.online""", key, online)
+        shows(True, online, 1)
+    api.must("DisableThing", **device)
+    shows(None, False, 1)
+    db.ask("update device_session set online = false where device_id = %s", key)
+    api.must("BatchDeleteDeviceGroupRelations", GroupId=group, Device=[device])
+    shows(None, False, 0)
+    api.must("EnableThing", **device)
+    shows(True, False, 0)
+    api.must("BatchAddDeviceGroupRelations", GroupId=group, Device=[device])
+    db.ask("update device_session set online = not online")  # both ways at once, and all products
+    assert db.ask(TRULY) == []
+    api.must("DeleteDevice", **device)
+    assert db.ask(TRULY) == []
+    assert db.one("select count(*) from device_session where device_id = %s", key) == 0
+
+
+def test_a_status_that_changes_twice_at_once_counts_once(stack, db, fleet):
+    """Whoever is second sees what the first did: a device that is disabled while it connects."""
+    first, second = (psycopg2.connect(stack.pg) for _ in range(2))
+    connect = """insert into device_session (device_id, online, conn, active_ms, online_ms, changed_ms)
+        select id, true, 1, 1, 1, 1 from device where id = %s"""
+    disable = "update device set disabled = true where id = %s"
+    fresh = [i for i, in db.ask("""select id from device d where product_id = %s and not disabled
+        and not exists (select from device_session where device_id = d.id) limit 2""", fleet.product)]
+    for key, one, other in ((fresh[0], connect, disable), (fresh[1], disable, connect)):
+        first.cursor().execute(one, (key,))
+        waits = threading.Thread(target=lambda c=second.cursor(): c.execute(other, (key,)))
+        waits.start()
+        wait_until(lambda: db.one("select count(*) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'",
+                                  second.get_backend_pid()))
+        first.commit()
+        waits.join()
+        second.commit()
+        assert db.ask(TRULY) == []
+    first.close()
+    second.close()

@@ -101,6 +101,30 @@ static void check_packages(struct world *w)
 			       (int)w->packages[i].status);
 }
 
+/* What counts and lists of devices go by. */
+static void check_device_tallies(struct world *w)
+{
+	struct rows *r = query(w, "with there as ("
+				  " select g.id as group_id, d.product_id, d.id / 2048 as block, v.state, count(*) as n"
+				  " from device d left join device_session s on s.device_id = d.id"
+				  " cross join lateral (select device_tally_state(d.disabled, s.online) as state) v"
+				  " cross join lateral (select 0 as id union all"
+				  "  select group_id from device_group_member where device_id = d.id) g"
+				  " group by 1, 2, 3, 4"
+				  "), told as ("
+				  " select group_id, product_id, block, state, n from device_tally cross join lateral"
+				  " unnest(array[n_unactive, n_offline, n_online, n_disabled - n_disabled_active, n_disabled_active])"
+				  " with ordinality as u(n, state) where n <> 0"
+				  ") select group_id, product_id, block, state, there.n, told.n from there"
+				  " full join told using (group_id, product_id, block, state)"
+				  " where there.n is distinct from told.n limit 1");
+
+	if (rows_count(r) > 0)
+		broken(w, "block %lld of group key %lld, product key %lld has %lld devices in state %lld, its tally says %lld",
+		       (long long)row_int(r, 0, 2), (long long)row_int(r, 0, 0), (long long)row_int(r, 0, 1),
+		       (long long)row_int_or(r, 0, 4, 0), (long long)row_int(r, 0, 3), (long long)row_int_or(r, 0, 5, 0));
+}
+
 /* What lists of one state go by: blocks that count what is there, and no written order that covers a task still. */
 static void check_tallies(struct world *w)
 {
@@ -171,8 +195,10 @@ static void look(struct world *w, struct arena *a, enum actor by)
 		check_job(w, &s.jobs[i]);
 	check_packages(w);
 	check_notices(w, &s);
-	if (s.whole)
+	if (s.whole) {
 		check_tallies(w);
+		check_device_tallies(w);
+	}
 	m->last_look = clock_now();
 }
 
