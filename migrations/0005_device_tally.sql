@@ -12,7 +12,7 @@ create table device_tally (
 	n_disabled   int not null,    -- with those of the next column
 	n_disabled_active int not null, -- that had connected
 	primary key (group_id, product_id, block)
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500); -- as task_tally
 
 -- What a device counts as, 1 .. 5 in the order of the columns; online while it is disabled is about to be cut off.
 create function device_tally_state(disabled boolean, online boolean) returns int
