@@ -7,7 +7,9 @@ function(otad_embed_sql target sql_dir migrations_dir)
 	add_custom_command(
 		OUTPUT ${gen}/storage/stmt_gen.h ${gen}/storage/stmt_gen.c ${gen}/storage/migrations_gen.c
 			${gen}/storage/grants_gen.c
-		COMMAND awk -v kind=h -f ${CMAKE_SOURCE_DIR}/storage/embed_sql.awk ${sql} > ${gen}/storage/stmt_gen.h
+		# Only when a name or a column has changed: everything of storage includes it.
+		COMMAND awk -v kind=h -f ${CMAKE_SOURCE_DIR}/storage/embed_sql.awk ${sql} > ${gen}/storage/stmt_gen.h.new
+		COMMAND ${CMAKE_COMMAND} -E copy_if_different ${gen}/storage/stmt_gen.h.new ${gen}/storage/stmt_gen.h
 		COMMAND awk -v kind=c -f ${CMAKE_SOURCE_DIR}/storage/embed_sql.awk ${sql} > ${gen}/storage/stmt_gen.c
 		COMMAND awk -v kind=m -f ${CMAKE_SOURCE_DIR}/storage/embed_sql.awk ${mig} > ${gen}/storage/migrations_gen.c
 		COMMAND awk -v kind=g -f ${CMAKE_SOURCE_DIR}/storage/embed_sql.awk ${migrations_dir}/grants.sql > ${gen}/storage/grants_gen.c

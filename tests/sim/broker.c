@@ -24,6 +24,7 @@ struct flight {
 	int64_t connection, handed_us;
 	uint64_t token;
 	const char *topic, *payload;
+	struct model_task *task; /* of a push */
 	bool gone; /* arrived, or dropped */
 	struct flight *next;
 };
@@ -408,14 +409,13 @@ static struct device *device_in(struct world *w, const char *topic)
 	return world_device_named(w, name);
 }
 
-/* The job that a push speaks of: operators name it in a tag (operator.c). */
+/* The job that a push or an answer speaks of: operators name it in a tag (operator.c). NULL: it speaks of none. */
 static struct sim_job *job_in(struct world *w, const char *payload)
 {
 	static const char tag[] = "\"extData\":{\"job\":\"";
 	const char *at = strstr(payload, tag);
 
-	ensure(at != NULL);
-	return world_job(w, w->jobs[strtoll(at + sizeof tag - 1, NULL, 10)].id);
+	return at ? world_job(w, w->jobs[strtoll(at + sizeof tag - 1, NULL, 10)].id) : NULL;
 }
 
 static bool is_push(const char *topic)
@@ -493,7 +493,7 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 	d = device_in(w, f->topic);
 	if (is_push(f->topic)) {
 		w->tally.pushes++;
-		check_entered(w, job_in(w, f->payload), f->handed_us);
+		check_entered(w, job_in(w, f->payload), f->task, f->handed_us);
 	}
 	if (d->conn)
 		agenda_in(w, rng_skewed(&w->rng_net, 500) * US_PER_MS, delivered, a, d->conn, NULL);
@@ -502,17 +502,23 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 static bool hand_over(struct mqtt *m, const struct mqtt_message *message)
 {
 	struct world *w = m->w;
+	struct model_task *task = NULL;
+	struct sim_job *j;
 	struct flight *f;
 
 	if (!faults_at_broker(w) || !m->publisher || m->in_flight >= w->p.window)
 		return false;
+	j = job_in(w, message->payload);
 	if (is_push(message->topic))
-		check_handed(w, job_in(w, message->payload), device_in(w, message->topic));
+		task = check_handed(w, j, device_in(w, message->topic));
+	else if (j)
+		check_answered(w, j, device_in(w, message->topic));
 	f = ARENA_NEW(&w->arena, struct flight);
 	*f = (struct flight){ .by = m,
 			      .connection = m->connections,
 			      .handed_us = sim_now_us(),
 			      .token = message->token,
+			      .task = task,
 			      .topic = arena_strdup(&w->arena, message->topic),
 			      .payload = arena_strndup(&w->arena, message->payload, message->len),
 			      .next = m->flights };

@@ -264,6 +264,12 @@ static utc_ms walked_since(const struct world *w, const struct sim_job *j)
 	return turns < i64_min(w->tally.turns, known) ? o->turned_ms[(w->tally.turns - turns) % known] : 0;
 }
 
+/* A push that never entered the broker, and that nobody takes back: it would never be made again on this connection. */
+static bool lost(const struct model_task *t)
+{
+	return !t->reached && t->row_conn && t->row_conn == t->device->conn && t->claimed_us + QUIET_US < sim_now_us();
+}
+
 /* When everything is well, a device that is due is pushed to. */
 static void check_pushes(struct world *w, utc_ms at)
 {
@@ -272,6 +278,8 @@ static void check_pushes(struct world *w, utc_ms at)
 		const struct conn_seen *c = t->device->conn ? model_conn(w, t->device->conn) : NULL;
 		utc_ms due;
 
+		if (unfinished(t) && lost(t))
+			broken(w, "the push of %s at %lld was lost, and counts as made", name_of(w, t), (long long)t->pushed_at);
 		if (!unfinished(t) || t->state == TASK_CONFIRM || !has_room(job_of(w, t)) || !c ||
 		    (t->row_conn == t->device->conn && !t->retry_at))
 			continue;
@@ -284,7 +292,7 @@ static void check_pushes(struct world *w, utc_ms at)
 void check_late(struct world *w, utc_ms now)
 {
 	check_timers(w, now - LOOK_MS);
-	if (sim_now_us() > w->trouble_us + QUIET_US)
+	if (sim_now_us() > w->trouble_us + QUIET_US && mqtt_publisher_up(w->otad.mqtt))
 		check_pushes(w, now);
 }
 
@@ -300,7 +308,7 @@ static struct model_task *claimed(struct world *w, const struct sim_job *j, cons
 	return t;
 }
 
-void check_handed(struct world *w, struct sim_job *j, struct device *d)
+struct model_task *check_handed(struct world *w, struct sim_job *j, struct device *d)
 {
 	struct model_task *t;
 
@@ -316,6 +324,19 @@ void check_handed(struct world *w, struct sim_job *j, struct device *d)
 	if (t->ended_us && sim_now_us() > t->ended_us + HANDOVER_US)
 		broken(w, "%s is pushed %lld ms after its end", name_of(w, t),
 		       (long long)((sim_now_us() - t->ended_us) / US_PER_MS));
+	return t;
+}
+
+void check_answered(struct world *w, const struct sim_job *j, const struct device *d)
+{
+	struct model_task *t;
+
+	check_step(w);
+	for (t = d->tasks; t && (job_of(w, t) != j || t->answered == t->pulls); t = t->older)
+		;
+	if (!t)
+		broken(w, "%s is given job %d, which it may not have", d->name, job_index(w, j));
+	t->answered++;
 }
 
 /* The highest rate that a push handed over at this time may be counted by: a lower one holds 1 s after its answer. */
@@ -329,10 +350,11 @@ static int limit_at(const struct sim_job *j, int64_t at_us)
 	return limit;
 }
 
-void check_entered(struct world *w, struct sim_job *j, int64_t handed_us)
+void check_entered(struct world *w, struct sim_job *j, struct model_task *t, int64_t handed_us)
 {
 	int64_t now = sim_now_us(), n = 0;
 
+	t->reached = t->reached || handed_us >= t->claimed_us;
 	if (j->n_pushed == j->cap_pushed) {
 		j->cap_pushed = j->cap_pushed ? 2 * j->cap_pushed : 64;
 		j->pushed_us = realloc(j->pushed_us, j->cap_pushed * sizeof *j->pushed_us);

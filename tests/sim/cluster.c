@@ -267,6 +267,8 @@ void cluster_start(void)
 	char data[96];
 	char *initdb[] = { "initdb", "-D", data, "-U", SIM_ADMIN, "-A", "trust", "-E", "UTF8", "--no-locale", "-N", NULL };
 
+	if (dir[0])
+		return;
 	pick_user();
 	(void)snprintf(dir, sizeof dir, "/tmp/otad-sim.XXXXXX");
 	ensure(mkdtemp(dir) != NULL);
@@ -316,7 +318,7 @@ int cluster_serve(int fd, int child, struct tally *ret)
 		ensure(write(fd, &wish, 1) == 1);
 	}
 	ensure(waitpid(child, &status, 0) == child);
-	if (postmaster == 0) { /* it ended while the server was down */
+	if (dir[0] && postmaster == 0) { /* it ended while the server was down */
 		postgres_start();
 		wait_for_answer("postgres");
 	}

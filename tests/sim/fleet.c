@@ -124,6 +124,32 @@ static void say_nonsense(struct world *w, struct device *d)
 	post(w, d, topic(w, d, i == 3 ? "inform" : "progress"), arena_strdup(&w->arena, text));
 }
 
+void fleet_say_version(struct world *w, struct device *d, int module, const char *version)
+{
+	if (d->conn)
+		say_version(w, d, module, version);
+}
+
+void fleet_say_step(struct world *w, struct device *d, int step, const char *desc)
+{
+	if (d->conn)
+		say_step(w, d, 0, step, desc);
+}
+
+void fleet_ask(struct world *w, struct device *d, int module)
+{
+	if (d->conn)
+		ask(w, d, module);
+}
+
+void fleet_say_nonsense(struct world *w, struct device *d, const char *params)
+{
+	int64_t id = model_said(w, (struct said){ .kind = SAID_NONSENSE, .device = d });
+
+	post(w, d, topic(w, d, "progress"),
+	     arena_printf(&w->arena, "{\"id\":\"%lld\",\"params\":%s}", (long long)id, params));
+}
+
 static int64_t on_grid(const struct world *w, int64_t at_us)
 {
 	int64_t grid = w->p.grid_us;
@@ -180,7 +206,7 @@ static void pulls(struct world *w, int64_t index, int64_t module, const char *te
 
 void fleet_connected(struct world *w, struct device *d)
 {
-	for (int m = 0; m < w->p.modules; m++) {
+	for (int m = 0; m < w->p.modules && !w->p.played; m++) {
 		if (!w->calm && rng_chance(&d->rng, 50)) /* an SDK's placeholder, the true one follows, mostly */
 			agenda_in(w, rng_skewed(&d->rng, 1000) * US_PER_MS, reports_version, d->index, m,
 				  "app-1.0.0-20180101.1000");
@@ -197,8 +223,11 @@ void fleet_connected(struct world *w, struct device *d)
 
 void fleet_lost(struct world *w, struct device *d)
 {
-	int64_t s = rng_chance(&d->rng, 800) ? rng_between(&d->rng, 0, 20) : rng_skewed(&d->rng, 3600);
+	int64_t s;
 
+	if (w->p.played)
+		return;
+	s = rng_chance(&d->rng, 800) ? rng_between(&d->rng, 0, 20) : rng_skewed(&d->rng, 3600);
 	agenda_at(w, on_grid(w, i64_max(sim_now_us() + s * US_PER_SECOND + 50 * US_PER_MS, d->away_until_us)), comes, d->index, 0,
 		  NULL);
 }
@@ -366,14 +395,15 @@ void fleet_message(struct world *w, struct device *d, const char *t, const char 
 		return; /* an answer: there is nothing for it */
 	trace(w, "%s gets %s by %.24s", d->name, version, t);
 	d->pushed++;
-	follow(w, d, module && strcmp(module, sim_modules[1]) == 0, version);
+	if (!w->p.played)
+		follow(w, d, module && strcmp(module, sim_modules[1]) == 0, version);
 }
 
 /* ---- all of them ---- */
 
 void fleet_start(struct world *w)
 {
-	for (size_t i = 0; i < w->n_devices; i++) {
+	for (size_t i = 0; i < w->n_devices && !w->p.played; i++) {
 		struct device *d = &w->devices[i];
 
 		int64_t ms = rng_chance(&d->rng, 900) ? rng_skewed(&d->rng, 60000) : rng_between(&d->rng, 60000, 3600000);

@@ -310,6 +310,10 @@ static void ordered(struct world *w, const struct order_seen *o)
 {
 	struct sim_job *j = o->j;
 
+	if (o->why == WHY_CANCEL && (w->cancelling.job != j || w->cancelling.mask != o->mask))
+		broken(w, "job %d: states %llx are canceled, asked for %x", job_index(w, j), (unsigned long long)o->mask,
+		       w->cancelling.job == j ? (unsigned)w->cancelling.mask : 0);
+	w->cancelling.done = true;
 	ensure(j->n_orders < ARRAY_LEN(j->order));
 	j->order[j->n_orders++] = *o;
 	for (int i = 0; i < j->made; i++) {
@@ -349,6 +353,15 @@ static void called(struct world *w, struct model_task *t, enum event_why why)
 	}
 }
 
+/* Whoever touches a task that a bulk order has canceled writes that first. */
+static void settle_owed(struct world *w, struct model_task *t)
+{
+	if (!t->owed || !t->log)
+		return;
+	must_be_logged(w, t, t->owed, t->owed_from, t->owed_at);
+	t->owed = WHY_NONE;
+}
+
 /* The call that is under way: all of what it asks for, in its order, or nothing. */
 static void follow_call(struct world *w)
 {
@@ -360,8 +373,10 @@ static void follow_call(struct world *w)
 			ensure(in->n < ARRAY_LEN(in->tasks));
 			in->tasks[in->n++] = t;
 		}
-	for (size_t i = 0; i < in->n; i++)
+	for (size_t i = 0; i < in->n; i++) {
+		settle_owed(w, in->tasks[i]);
 		n += in->tasks[i]->log && in->tasks[i]->log->why == in->why;
+	}
 	if (n == 0) {
 		in->n = in->of_device ? 0 : in->n;
 		return;
@@ -494,6 +509,24 @@ static void pushed(struct world *w, struct model_task *t, int64_t conn)
 	rule_push(w, t, at, conn, false);
 }
 
+/* A timer that the product has fired. Whatever the device said before it was due comes first. */
+static bool fired(struct world *w, struct model_task *t)
+{
+	const struct model *m = w->model;
+	utc_ms due = t->deadline && (!t->verdict_at || t->deadline <= t->verdict_at) ? t->deadline : t->verdict_at;
+
+	if (!rule_timer(w, t, clock_now() + 1))
+		return false;
+	for (size_t i = m->applied; i < m->received.n; i++) {
+		const struct received *r = &m->received.items[i];
+
+		if (r->said && m->said.items[r->said - 1].device == t->device && r->at < due)
+			broken(w, "%s: its timer of %lld has fired before a report of %lld was read", name_of(w, t),
+			       (long long)due, (long long)r->at);
+	}
+	return true;
+}
+
 /* What is left of a task's log: what the product did by its own choice, and timers that it fired. */
 static void follow_rest(struct world *w, struct model_task *t, const struct task_seen *row)
 {
@@ -501,13 +534,12 @@ static void follow_rest(struct world *w, struct model_task *t, const struct task
 		enum event_why why = t->log->why;
 
 		if (t->owed) {
-			must_be_logged(w, t, t->owed, t->owed_from, t->owed_at);
-			t->owed = WHY_NONE;
+			settle_owed(w, t);
 		} else if (why == WHY_PUSH) {
 			pushed(w, t, row->push_conn);
 		} else if (why == WHY_DELETED && (t->device->deleted || t->device == w->deleting)) {
 			rule_end(w, t, TASK_CANCELED, TASK_REASON_DELETED, WHY_DELETED, -1);
-		} else if (!rule_timer(w, t, clock_now() + 1)) {
+		} else if (!fired(w, t)) {
 			broken(w, "%s: %s to %s by %s is not ruled", name_of(w, t), state_name(t->log->from),
 			       state_name(t->log->to), event_why_name(why));
 		}
@@ -545,7 +577,7 @@ static void compare(struct world *w, struct model_task *t, const struct task_see
 {
 	const char *what = difference(t, row);
 
-	while (what && rule_timer(w, t, clock_now() + 1)) /* one that leaves no trace in the log */
+	while (what && fired(w, t)) /* one that leaves no trace in the log */
 		what = difference(t, row);
 	if (what)
 		broken(w,

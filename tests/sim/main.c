@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulation ring.
  *
- *   sim [--filter WORD]              the ring of tests/run: TAP, then "N passed, N failed"
+ *   sim [--filter WORD] [--first] [--trace]   the ring of tests/run: TAP, then "N passed, N failed"; --first: up to the
+ *                                             first failure; --trace: of what is neither a seed nor a property
  *   sim --seed N [--trace]           one seed, replayed; --trace prints what happens
  *   sim --campaign [SEED]            30 days with 2,000 devices
  *   sim [--seeds N] [--minutes T] [--from M]   seeds M, M + 1, ..: N of them, or until the time is over (tests/sim/soak) */
 #include "tests/sim/campaign.h"
+#include "tests/sim/every_rule.h"
 #include "tests/sim/props.h"
 #include "tests/sim/scenes.h"
 #include "tests/sim/sim.h"
@@ -96,7 +98,7 @@ static void live(uint64_t seed, bool print)
 struct life {
 	void (*live)(uint64_t arg, bool print);
 	uint64_t arg;
-	bool print;
+	bool print, alone; /* alone: it needs no database */
 };
 
 /* In a process of its own; returns its wait status. */
@@ -105,6 +107,8 @@ static int run(struct life life, struct tally *ret)
 	int fd[2], status;
 	pid_t pid;
 
+	if (!life.alone)
+		cluster_start();
 	ensure(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
 	(void)fflush(stdout);
 	pid = fork();
@@ -125,7 +129,7 @@ static int run(struct life life, struct tally *ret)
 
 static bool run_seed(uint64_t seed, bool print, struct tally *ret)
 {
-	int status = run((struct life){ live, seed, print }, ret);
+	int status = run((struct life){ live, seed, print, false }, ret);
 
 	if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 1)) /* else broken() has told it */
 		printf("# seed %llu: %s %d\n# replay: %s --seed %llu --trace\n", (unsigned long long)seed,
@@ -137,12 +141,15 @@ static bool run_seed(uint64_t seed, bool print, struct tally *ret)
 /* ---- the ring ---- */
 
 static int passed, failed;
+static bool only_first; /* failure: nothing runs after it */
 
 static void result(bool good, const char *name)
 {
 	passed += good;
 	failed += !good;
 	printf("%s %d - sim/%s\n", good ? "ok" : "not ok", passed + failed, name);
+	if (!good && only_first)
+		exit(1);
 }
 
 /* Those that once failed. */
@@ -208,22 +215,27 @@ static void overlapping(uint64_t n, bool print)
 	prop_overlapping();
 }
 
-static void properties(const char *filter)
+static void properties(const char *filter, bool print)
 {
 	static const struct {
 		const char *name;
 		struct life life;
 	} all[] = {
-		{ "any_order_of_reports_ends_as_permitted", { any_order, 100000, false } },
-		{ "gray_is_exact_repeatable_and_nested", { gray, 0, false } },
-		{ "jobs_take_devices_by_their_versions_at_creation", { versions, 0, false } },
-		{ "overlapping_jobs_from_many_connections", { overlapping, 0, false } },
+		{ "any_order_of_reports_ends_as_permitted", { any_order, 100000, false, true } },
+		{ "gray_is_exact_repeatable_and_nested", { gray, 0, false, false } },
+		{ "jobs_take_devices_by_their_versions_at_creation", { versions, 0, false, false } },
+		{ "overlapping_jobs_from_many_connections", { overlapping, 0, false, false } },
+		{ "every_rule", { every_rule, 1, false, false } },
 	};
 	struct tally t;
 
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct life life = all[i].life;
+
+		life.print = print;
 		if (strstr(all[i].name, filter))
-			result(run(all[i].life, &t) == 0, all[i].name);
+			result(run(life, &t) == 0, all[i].name);
+	}
 }
 
 static void scene(uint64_t n, bool print)
@@ -238,13 +250,13 @@ static void play(const char *filter)
 
 	for (size_t i = 0; i < n_scenes; i++)
 		if (strstr(scenes[i].name, filter))
-			result(run((struct life){ scene, i, false }, &t) == 0, scenes[i].name);
+			result(run((struct life){ scene, i, false, false }, &t) == 0, scenes[i].name);
 }
 
-static int ring(const char *filter)
+static int ring(const char *filter, bool print)
 {
 	play(filter);
-	properties(filter);
+	properties(filter, print);
 	try_seeds(filter);
 	same_seed_same_trace(filter);
 	printf("1..%d\n%d passed, %d failed\n", passed + failed, passed, failed);
@@ -309,7 +321,7 @@ static int many(int64_t from, int64_t n, int64_t minutes)
 
 static void usage(void)
 {
-	(void)fprintf(stderr, "usage: sim [--filter WORD] | --seed N [--trace] | --campaign [SEED] | [--seeds N] [--minutes T] [--from M]\n");
+	(void)fprintf(stderr, "usage: sim [--filter WORD] [--first] [--trace] | --seed N [--trace] | --campaign [SEED] | [--seeds N] [--minutes T] [--from M]\n");
 	exit(2);
 }
 
@@ -339,7 +351,7 @@ int main(int argc, char **argv)
 {
 	int64_t seed = -1, seeds = 0, from = 1, minutes = 0;
 	const char *filter = "";
-	struct life life = { NULL, 0, false };
+	struct life life = { NULL, 0, false, false };
 	struct tally t;
 	bool print = false;
 
@@ -349,10 +361,12 @@ int main(int argc, char **argv)
 			print = true;
 		else if (strcmp(argv[i], "--filter") == 0 && argv[i + 1])
 			filter = argv[++i];
+		else if (strcmp(argv[i], "--first") == 0)
+			only_first = true;
 		else if (strcmp(argv[i], "--seed") == 0)
 			seed = number(argv[++i]);
 		else if (strcmp(argv[i], "--campaign") == 0)
-			life = (struct life){ campaign, argv[i + 1] && argv[i + 1][0] != '-' ? (uint64_t)number(argv[++i]) : 1, false };
+			life = (struct life){ campaign, argv[i + 1] && argv[i + 1][0] != '-' ? (uint64_t)number(argv[++i]) : 1, false, false };
 		else if (strcmp(argv[i], "--seeds") == 0)
 			seeds = number(argv[++i]);
 		else if (strcmp(argv[i], "--from") == 0)
@@ -365,12 +379,11 @@ int main(int argc, char **argv)
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_ERROR);
 	configure();
-	cluster_start();
 	if (life.live)
-		return run((struct life){ life.live, life.arg, print }, &t) != 0;
+		return run((struct life){ life.live, life.arg, print, false }, &t) != 0;
 	if (seed >= 0)
 		return !run_seed((uint64_t)seed, print, &t);
 	if (seeds > 0 || minutes > 0)
 		return many(from, seeds > 0 ? seeds : INT64_MAX, minutes);
-	return ring(filter);
+	return ring(filter, print);
 }

@@ -62,6 +62,9 @@ struct model_task {
 	int pushes, again;	    /* again: repetitions since the last progress */
 	utc_ms before_at, before_retry_at; /* what a push replaced, should it turn out not to have gone out */
 	int64_t claims, handed;	    /* pushes committed, pushes handed to the broker */
+	bool reached;		    /* the last push has entered the broker */
+	int64_t claimed_us;	    /* when it was seen */
+	int64_t pulls, answered;    /* the same of answers to its device's requests */
 	int64_t doubts;		    /* cuts and crashes when it was handed over: more of them, and it may be unknown */
 	int64_t ended_us;	    /* when its end was seen; 0: not yet */
 	enum event_why owed;	    /* canceled by a bulk order whose row of the log is still to come; else WHY_NONE */

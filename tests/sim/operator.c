@@ -233,19 +233,81 @@ static struct sim_job *some_job(struct world *w)
 	return w->n_jobs ? &w->jobs[rng_between(&w->rng_ops, 0, (int64_t)w->n_jobs - 1)] : NULL;
 }
 
-static void cancel_job(struct world *w, const struct sim_job *j)
+enum { SCHEDULED, OF_QUEUED, OF_NOTIFIED, OF_IN_PROGRESS, OF_UNCONFIRMED, CANCEL_OPTIONS };
+enum given { UNSAID, NO, YES };
+
+/* The states that these options name (api §10.11). */
+static int states_of(const struct sim_job *j, const enum given *o)
 {
-	static const char *const options[] = { "CancelScheduledTask", "CancelQueuedTask", "CancelNotifiedTask",
-					       "CancelInProgressTask", "CancelUnconfirmedTask" };
+	enum given unconfirmed = o[OF_UNCONFIRMED] == UNSAID ? o[OF_QUEUED] : o[OF_UNCONFIRMED];
+	int mask = 0;
+
+	if (j->status == JOB_PLANNED && o[SCHEDULED] == YES)
+		return TASK_MASK_UNFINISHED;
+	if (unconfirmed == YES)
+		mask |= TASK_BIT(TASK_CONFIRM);
+	if (o[OF_QUEUED] == YES)
+		mask |= TASK_BIT(TASK_QUEUED);
+	if (o[OF_NOTIFIED] == YES)
+		mask |= TASK_BIT(TASK_NOTIFIED);
+	if (o[OF_IN_PROGRESS] == YES)
+		mask |= TASK_BIT(TASK_IN_PROGRESS);
+	return mask;
+}
+
+/* How many made tasks are in these states. */
+static int concerned(const struct sim_job *j, int mask)
+{
+	int n = 0;
+
+	for (int i = 0; i < j->made; i++)
+		n += (mask & TASK_BIT(j->tasks[i]->state)) != 0;
+	return n;
+}
+
+static enum err cancel_tasks(struct world *w, const struct sim_job *j, const enum given *o)
+{
+	static const char *const names[] = { "CancelScheduledTask", "CancelQueuedTask", "CancelNotifiedTask",
+					     "CancelInProgressTask", "CancelUnconfirmedTask" };
 	struct request q;
+	bool must;
+	enum err e;
 
 	request_init(&q, w, "CancelOTATaskByJob");
 	param_id(&q, "JobId", ID_JOB, j->id, 0);
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		if (rng_chance(&w->rng_ops, i == 0 ? 200 : 500))
-			param_bool(&q, options[i], rng_chance(&w->rng_ops, 800));
-	(void)call(&q);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (o[i] != UNSAID)
+			param_bool(&q, names[i], o[i] == YES);
+	check_step(w);
+	w->cancelling = (struct cancelling){ .job = j, .mask = states_of(j, o) };
+	must = concerned(j, w->cancelling.mask) > 0 && !job_status_ended(j->status);
+	e = call(&q);
+	if (e == OK && must && !w->cancelling.done)
+		broken(w, "job %d: %s is answered, and nothing is canceled", (int)(j - w->jobs), q.action);
+	w->cancelling.job = NULL;
 	request_free(&q);
+	return e;
+}
+
+void operator_cancel(struct world *w, const struct sim_job *j, const char *options)
+{
+	static const char letters[] = "sqniu";
+	enum given o[CANCEL_OPTIONS] = { UNSAID };
+
+	for (const char *at = options; *at; at++)
+		if (*at != '-')
+			o[strchr(letters, *at) - letters] = at > options && at[-1] == '-' ? NO : YES;
+	(void)cancel_tasks(w, j, o);
+}
+
+static void cancel_job(struct world *w, const struct sim_job *j)
+{
+	enum given o[CANCEL_OPTIONS] = { UNSAID };
+
+	for (size_t i = 0; i < ARRAY_LEN(o); i++)
+		if (rng_chance(&w->rng_ops, i == SCHEDULED ? 200 : 500))
+			o[i] = rng_chance(&w->rng_ops, 800) ? YES : NO;
+	(void)cancel_tasks(w, j, o);
 }
 
 static void cancel_strategy(struct world *w, const struct sim_job *j)
@@ -298,7 +360,7 @@ static enum err pause_in_txn(struct world *w, int64_t job_id, bool pause)
 }
 
 /* As otactl does it. */
-static void pause_job(struct world *w, struct sim_job *j, bool pause)
+void operator_pause(struct world *w, struct sim_job *j, bool pause)
 {
 	enum actor before = w->actor;
 	struct request q;
@@ -368,6 +430,18 @@ static void call_for_tasks(struct world *w, const char *action)
 	request_free(&q);
 }
 
+void operator_confirm(struct world *w, struct model_task *t)
+{
+	w->intent = (struct intent){ .why = WHY_CONFIRM, .tasks = { t }, .n = 1 };
+	call_for_tasks(w, "ConfirmOTATask");
+}
+
+void operator_run_again(struct world *w, struct model_task *t)
+{
+	w->intent = (struct intent){ .why = WHY_REUPGRADE, .tasks = { t }, .n = 1 };
+	call_for_tasks(w, "ReupgradeOTATask");
+}
+
 static void confirm_tasks(struct world *w)
 {
 	intend(w, WHY_CONFIRM, 10, waits);
@@ -380,27 +454,24 @@ static void run_again(struct world *w)
 	call_for_tasks(w, "ReupgradeOTATask");
 }
 
-/* Of one device, in one job or in all of the package. */
-static void cancel_of_device(struct world *w, struct device *d)
+void operator_cancel_of_device(struct world *w, struct device *d, const struct sim_job *j)
 {
 	struct intent *in = &w->intent;
-	const struct sim_job *j = d->tasks ? job_of(w, d->tasks) : NULL;
-	bool of_job = rng_chance(&w->rng_ops, 500);
 	struct request q;
 	enum err e;
 
 	*in = (struct intent){ .why = WHY_CANCEL };
-	if (!j || !d->id)
+	if (!d->tasks || !d->id)
 		return;
+	in->of_device = d;
+	in->of_job = j;
+	in->of_package = (j ? j : job_of(w, d->tasks))->package;
 	request_init(&q, w, "CancelOTATaskByDevice");
-	param_id(&q, "FirmwareId", ID_FIRMWARE, j->package->id, 0);
+	param_id(&q, "FirmwareId", ID_FIRMWARE, in->of_package->id, 0);
 	param(&q, "ProductKey", SIM_PRODUCT);
 	param(&q, "DeviceName.1", d->name);
-	if (of_job)
+	if (j)
 		param_id(&q, "JobId", ID_JOB, j->id, 0);
-	in->of_device = d;
-	in->of_package = j->package;
-	in->of_job = of_job ? j : NULL;
 	e = call(&q);
 	if (e == OK && !in->done)
 		broken(w, "%s is answered, and nothing has happened", q.action);
@@ -408,9 +479,17 @@ static void cancel_of_device(struct world *w, struct device *d)
 	request_free(&q);
 }
 
+/* In the job of its newest task, or in all of the package. */
+static void cancel_of_device(struct world *w, struct device *d)
+{
+	bool of_job = rng_chance(&w->rng_ops, 500);
+
+	operator_cancel_of_device(w, d, of_job && d->tasks ? job_of(w, d->tasks) : NULL);
+}
+
 /* ---- devices ---- */
 
-static void delete_device(struct world *w, struct device *d)
+void operator_delete(struct world *w, struct device *d)
 {
 	struct request q;
 	enum err e;
@@ -436,7 +515,7 @@ static void delete_device(struct world *w, struct device *d)
 }
 
 /* Disables or enables it. */
-static void disable_device(struct world *w, struct device *d, bool disable)
+void operator_disable(struct world *w, struct device *d, bool disable)
 {
 	struct request q;
 	enum err e;
@@ -458,7 +537,7 @@ static void disable_device(struct world *w, struct device *d, bool disable)
 	request_free(&q);
 }
 
-static void register_device(struct world *w)
+void operator_register(struct world *w)
 {
 	struct device *d = NULL;
 	struct request q;
@@ -488,7 +567,7 @@ static void resume(struct world *w, int64_t job, int64_t b, const char *text)
 	if (w->in_call)
 		agenda_in(w, US_PER_SECOND, resume, job, 0, NULL);
 	else if (!w->calm && !w->database_down)
-		pause_job(w, &w->jobs[job], false);
+		operator_pause(w, &w->jobs[job], false);
 }
 
 static void enable(struct world *w, int64_t device, int64_t b, const char *text)
@@ -498,18 +577,18 @@ static void enable(struct world *w, int64_t device, int64_t b, const char *text)
 	if (w->in_call)
 		agenda_in(w, US_PER_SECOND, enable, device, 0, NULL);
 	else if (!w->calm && !w->database_down)
-		disable_device(w, &w->devices[device], false);
+		operator_disable(w, &w->devices[device], false);
 }
 
 static void do_pause(struct world *w, struct sim_job *j)
 {
-	pause_job(w, j, true);
+	operator_pause(w, j, true);
 	agenda_in(w, rng_skewed(&w->rng_ops, 1200) * US_PER_SECOND, resume, j - w->jobs, 0, NULL);
 }
 
 static void do_disable(struct world *w, struct device *d)
 {
-	disable_device(w, d, true);
+	operator_disable(w, d, true);
 	agenda_in(w, rng_skewed(&w->rng_ops, 1200) * US_PER_SECOND, enable, d->index, 0, NULL);
 }
 
@@ -546,9 +625,9 @@ static void act_once(struct world *w)
 	else if (what < 95)
 		do_disable(w, d);
 	else if (what < 97)
-		register_device(w);
+		operator_register(w);
 	else
-		delete_device(w, d);
+		operator_delete(w, d);
 }
 
 static void act(struct world *w, int64_t a, int64_t b, const char *text)
@@ -569,23 +648,18 @@ static void act(struct world *w, int64_t a, int64_t b, const char *text)
 void operator_calm(struct world *w)
 {
 	for (size_t i = 0; i < w->n_devices; i++)
-		disable_device(w, &w->devices[i], false);
+		operator_disable(w, &w->devices[i], false);
 	for (size_t i = 0; i < w->n_jobs; i++) {
 		struct sim_job *j = &w->jobs[i];
-		struct request q;
 
 		if (j->kind == JOB_DYNAMIC && !j->strategy_ended)
 			cancel_strategy(w, j);
 		check_step(w);
 		if (job_status_ended(j->status))
 			continue;
-		pause_job(w, j, false);
-		request_init(&q, w, "CancelOTATaskByJob");
-		param_id(&q, "JobId", ID_JOB, j->id, 0);
-		param_bool(&q, "CancelUnconfirmedTask", true);
-		if (call(&q) != OK)
-			broken(w, "cancelling what is unconfirmed fails: %s", error_text(&q.error));
-		request_free(&q);
+		operator_pause(w, j, false);
+		if (cancel_tasks(w, j, (enum given[CANCEL_OPTIONS]){ [OF_UNCONFIRMED] = YES }) != OK)
+			broken(w, "cancelling what is unconfirmed fails");
 	}
 	check_step(w);
 }
@@ -645,12 +719,12 @@ static enum err register_devices(struct world *w, struct arena *a)
 		d->name = arena_printf(&w->arena, "d%05zu", i);
 		d->in_group = i < n && rng_chance(&d->rng, 500);
 		for (int m = 0; m < MODULES_MAX; m++)
-			d->version[m] = rng_chance(&d->rng, 800) ? "1.0.0" : "2.0.0";
+			d->version[m] = rng_chance(&d->rng, 800) || w->p.played ? "1.0.0" : "2.0.0";
 		if (i >= n)
 			continue;
 		names[i] = d->name;
 		in[i] = (struct device_import){ .name = d->name, .secret = "0123456789abcdef" };
-		in[i].version = rng_chance(&d->rng, 600) ? d->version[0] : NULL;
+		in[i].version = rng_chance(&d->rng, 600) || w->p.played ? d->version[0] : NULL;
 	}
 	TRY(store_devices_add(w->db_call, &w->master, w->product_id, SIM_PRODUCT, in, n, 0, SIM_EPOCH_MS, &added));
 	TRY(store_job_devices(w->db_call, w->product_id, "default", names, n, &found));

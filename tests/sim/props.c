@@ -272,6 +272,18 @@ static struct world *quiet_world(const char *property, int devices, int jobs)
 	return world_new(99, &p, property, false);
 }
 
+/* The devices with the smallest hashes, and no others. */
+static void by_the_rules(struct world *w, size_t package, int64_t milli, const bool *cohort)
+{
+	struct sim_job j = { .kind = JOB_STATIC, .package = &w->packages[package], .targets = TARGETS_GRAY, .gray_milli = milli,
+			     .created_ms = clock_now() };
+
+	model_choose(w, &j);
+	for (size_t i = 0; i < j.n_expected; i++)
+		if (!cohort[j.expected[i]])
+			refuted("%lld thousandths of a percent leave %s out", (long long)milli, w->devices[j.expected[i]].name);
+}
+
 /* Makes a GRAY job of a package and lets the maker do its work; *ret: who got a task, by device. */
 static void gray_cohort(struct world *w, size_t package, int64_t milli, bool *ret)
 {
@@ -308,6 +320,7 @@ static void gray_cohort(struct world *w, size_t package, int64_t milli, bool *re
 	for (int i = 0; i < rows_count(r); i++)
 		ret[world_device_named(w, row_text(r, i, 0))->index] = true;
 	arena_free(&a);
+	by_the_rules(w, package, milli, ret);
 }
 
 /* How many devices have not got the package's version. */

@@ -145,7 +145,10 @@ void rule_push(struct world *w, struct model_task *t, utc_ms at, int64_t conn, b
 	t->pushed_conn = conn;
 	t->retry_at = 0;
 	t->doubts = model_doubts(w);
+	t->reached = pull;
+	t->claimed_us = sim_now_us();
 	t->claims += !pull;
+	t->pulls += pull;
 	if (from == TASK_QUEUED)
 		t->state = TASK_NOTIFIED;
 	must_be_logged(w, t, pull ? WHY_PULL : WHY_PUSH, from, at);

@@ -58,23 +58,6 @@ static void set_rate(struct world *w, struct sim_job *j, int per_minute)
 	request_free(&q);
 }
 
-static void for_task(struct world *w, const char *action, const struct sim_job *j, enum event_why why)
-{
-	struct request q;
-
-	request_init(&q, w, action);
-	param_id(&q, "JobId", ID_JOB, j->id, 0);
-	if (why == WHY_REUPGRADE) {
-		w->intent = (struct intent){ .why = why, .tasks = { j->tasks[0] }, .n = 1 };
-		param_id(&q, "TaskId.1", ID_TASK, j->id, 1);
-	} else {
-		param_bool(&q, "CancelNotifiedTask", true);
-	}
-	if (call(&q) != OK)
-		broken(w, "%s: %s", action, error_text(&q.error));
-	request_free(&q);
-}
-
 static bool pushed(struct world *w)
 {
 	return w->tally.pushes > 0;
@@ -159,14 +142,14 @@ static void scene_gate_outlives_job(void)
 	broker_tend(w); /* its heartbeat, the last one for long */
 	broker_freeze(w, 14 * US_PER_SECOND);
 	wait_until(w, all_handed_over);
-	for_task(w, "CancelOTATaskByJob", j, WHY_CANCEL);
+	operator_cancel(w, j, "n");
 	ended = sim_now_us();
 	world_run(w, ended + 71 * US_PER_SECOND, NULL);
 	otad_turn(w); /* it would forget the job */
 	expect(w, (int64_t)j->n_pushed, 1, 1, "pushes before it runs again");
 	first = j->pushed_us[0];
 	expect(w, first - ended, 11 * US_PER_SECOND, 14 * US_PER_SECOND, "first push after the end");
-	for_task(w, "ReupgradeOTATask", j, WHY_REUPGRADE);
+	operator_run_again(w, j->tasks[0]);
 	world_run(w, first + 66 * US_PER_SECOND, NULL);
 	expect(w, (int64_t)j->n_pushed, 2, 2, "pushes"); /* not within the first one's minute: check_entered */
 	world_free(w);

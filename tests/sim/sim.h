@@ -16,6 +16,7 @@
 #define US_PER_SECOND 1000000LL
 
 struct world;
+struct model_task;
 
 /* ---- chance ---- */
 
@@ -46,7 +47,7 @@ void sim_clock_show(const char *path);
 /* ---- the private cluster; the parent process owns it ---- */
 
 struct tally;
-void cluster_start(void);
+void cluster_start(void); /* once */
 void cluster_stop(void);
 /* In the parent: serves what a child asks for until it ends; returns its wait status, and what it told of itself. */
 int cluster_serve(int fd, int child, struct tally *ret);
@@ -248,6 +249,13 @@ struct intent {
 	bool done; /* the log shows it */
 };
 
+/* CancelOTATaskByJob under way: the states that it is to cancel. */
+struct cancelling {
+	const struct sim_job *job; /* NULL: none is */
+	int mask;
+	bool done; /* its order has been seen */
+};
+
 /* ---- the world ---- */
 
 /* What a world has seen; the parent adds it up. */
@@ -270,6 +278,7 @@ struct profile {
 	int modules;
 	int64_t grid_us; /* devices act at multiples of this, so that many act together; 0: whenever */
 	bool scripted;	 /* no operators of its own */
+	bool played;	 /* scripted, and until it is calm devices only do what they are told */
 	bool quiet;	 /* nothing happens by itself: no faults, no devices, no operators */
 };
 
@@ -308,6 +317,7 @@ struct world {
 	utc_ms punctual_ms; /* the last turn did all that was due at this time; 0: it did not */
 	struct model *model;
 	struct intent intent;
+	struct cancelling cancelling;
 	const char *group_id; /* a static group */
 	const struct device *deleting;
 	struct tally tally;
@@ -393,19 +403,35 @@ void fleet_message(struct world *w, struct device *d, const char *topic, const c
 void fleet_connected(struct world *w, struct device *d);
 void fleet_lost(struct world *w, struct device *d);
 void fleet_calm(struct world *w); /* from now on everybody is there and obeys */
+/* Says so now; a device that is not connected says nothing. */
+void fleet_say_version(struct world *w, struct device *d, int module, const char *version);
+void fleet_say_step(struct world *w, struct device *d, int step, const char *desc); /* of the default module */
+void fleet_ask(struct world *w, struct device *d, int module);
+void fleet_say_nonsense(struct world *w, struct device *d, const char *params);
 
 /* operator.c */
 void operator_start(struct world *w);
 void operator_calm(struct world *w);
+/* Of CancelOTATaskByJob: s scheduled, q queued, n notified, i in progress, u unconfirmed; behind a minus: false. */
+void operator_cancel(struct world *w, const struct sim_job *j, const char *options);
+/* j: NULL for all jobs of the package of the device's newest task. */
+void operator_cancel_of_device(struct world *w, struct device *d, const struct sim_job *j);
+void operator_confirm(struct world *w, struct model_task *t);
+void operator_run_again(struct world *w, struct model_task *t);
+void operator_pause(struct world *w, struct sim_job *j, bool pause);
+void operator_delete(struct world *w, struct device *d);
+void operator_disable(struct world *w, struct device *d, bool disable);
+void operator_register(struct world *w); /* one more device, while there are any */
 
 /* check.c */
 /* Everything that must hold now (architecture: what must always hold). */
 void check_step(struct world *w);
 /* After a turn that did all there was to do at this time. */
 void check_late(struct world *w, utc_ms at);
-/* A push is handed to the broker; a push enters it. */
-void check_handed(struct world *w, struct sim_job *j, struct device *d);
-void check_entered(struct world *w, struct sim_job *j, int64_t handed_us);
+/* A push is handed to the broker, or an answer to a device's request that has its task in it; a push enters it. */
+struct model_task *check_handed(struct world *w, struct sim_job *j, struct device *d); /* whose it is */
+void check_answered(struct world *w, const struct sim_job *j, const struct device *d);
+void check_entered(struct world *w, struct sim_job *j, struct model_task *t, int64_t handed_us);
 /* At the end: every task has ended, and nothing is left over. */
 bool check_all_ended(struct world *w);
 void check_end(struct world *w);

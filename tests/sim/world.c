@@ -191,6 +191,7 @@ void world_calm(struct world *w, int64_t most_us)
 	while (w->database_down)
 		world_run(w, sim_now_us() + US_PER_SECOND, NULL);
 	w->calm = true;
+	w->p.played = false;
 	trace(w, "calm");
 	operator_calm(w);
 	fleet_calm(w);
