@@ -222,6 +222,22 @@ static bool has_work(const struct work *w)
 
 /* ---- in the transaction ---- */
 
+/* The proof of pace counts what may have reached the broker. */
+static enum err unsent_write(struct work *w)
+{
+	const struct engine *g = w->g;
+	struct tick_unsent *unsent = ARENA_ARRAY(w->a, g->undone.n + 1, struct tick_unsent);
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->undone.n; i++) {
+		const struct undone *u = &g->undone.items[i];
+
+		if (!u->unknown)
+			unsent[n++] = (struct tick_unsent){ u->batch_id, u->job_id, u->seq };
+	}
+	return store_tick_batches_unsent(g->db, unsent, n);
+}
+
 static enum err write_all(struct work *w)
 {
 	struct engine *g = w->g;
@@ -240,6 +256,7 @@ static enum err write_all(struct work *w)
 		pushes[i] = (struct tick_push){ k->t.job_id, k->t.seq, k->run->max_per_minute };
 	}
 	TRY(store_tick_batch(g->db, w->batch_id, w->now_us / 1000 + g->pace_offset_ms, pushes, w->claims.n));
+	TRY(unsent_write(w));
 	return store_tick_batches_acked(g->db, g->acked.items, g->acked.n, publish_time(g));
 }
 
@@ -342,7 +359,7 @@ static void keep_unknown(struct work *w)
 	g->unknown_batch = w->batch_id;
 	g->unknown_claims.n = 0;
 	for (size_t i = 0; i < w->claims.n; i++)
-		VEC_KEEP(&g->unknown_claims, undone_of(&w->claims.items[i]));
+		VEC_KEEP(&g->unknown_claims, undone_of(&w->claims.items[i], w->batch_id));
 }
 
 static void failed(struct work *w, enum err e)

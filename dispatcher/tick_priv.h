@@ -52,7 +52,7 @@ struct open_batch {
 };
 /* A push that never went out, or whose outcome is unknown: told to the task by a later tick. */
 struct undone {
-	int64_t job_id;
+	int64_t batch_id, job_id;
 	int32_t seq;
 	int64_t device_conn;
 	bool unknown; /* it may have gone out: only due again */
@@ -175,9 +175,10 @@ struct claim {
 	utc_ms push_ms, retry_ms; /* of the task before this push */
 };
 /* As if it had never been. */
-static inline struct undone undone_of(const struct claim *c)
+static inline struct undone undone_of(const struct claim *c, int64_t batch_id)
 {
-	return (struct undone){ .job_id = c->job->run.job_id,
+	return (struct undone){ .batch_id = batch_id,
+				.job_id = c->job->run.job_id,
 				.seq = c->task->t.seq,
 				.device_conn = c->conn,
 				.claimed_ms = c->task->t.push_ms,

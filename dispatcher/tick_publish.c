@@ -188,7 +188,7 @@ static void pack_one(struct work *w, struct parcel *p, const struct claim *c, st
 	payload_push(w->a, scratch, &content, w->now);
 	ensure(!scratch->overflow);
 	expect_ack(w, c, token);
-	p->undone[p->n] = undone_of(c);
+	p->undone[p->n] = undone_of(c, w->batch_id);
 	p->messages[p->n++] = (struct mqtt_message){
 		.topic = downlink_topic(&p->arena, DOWNLINK_PUSH, c->job->set.product_key,
 					online_name(g, c->task->t.device_id)), /* it was when it was claimed */
@@ -218,7 +218,7 @@ void publish_pack(struct work *w)
 	batch_open(g, w->batch_id, (int64_t)w->claims.n);
 	for (size_t i = 0; i < w->claims.n; i++) {
 		const struct claim *c = &w->claims.items[i];
-		struct undone u = undone_of(c);
+		struct undone u = undone_of(c, w->batch_id);
 
 		if (task_state_unfinished(c->task->t.state))
 			pack_one(w, p, c, scratch);

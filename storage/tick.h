@@ -163,6 +163,12 @@ struct tick_push {
 	int64_t per_minute; /* the job's limit by which it was claimed */
 };
 enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const struct tick_push *p, size_t n) MUST_USE;
+/* These were never handed over: out of their batches. */
+struct tick_unsent {
+	int64_t batch_id, job_id;
+	int32_t seq;
+};
+enum err store_tick_batches_unsent(struct db *db, const struct tick_unsent *u, size_t n) MUST_USE;
 enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now) MUST_USE;
 /* ERR_NOT_FOUND (error untouched): it was not committed. */
 enum err store_tick_batch_exists(struct db *db, int64_t id) MUST_USE;

@@ -240,6 +240,19 @@ enum err store_tick_batch(struct db *db, int64_t id, utc_ms now, const struct ti
 	return db_run(db, S_tick_batch, &a, NULL);
 }
 
+enum err store_tick_batches_unsent(struct db *db, const struct tick_unsent *u, size_t n)
+{
+	struct args a;
+
+	if (n == 0)
+		return OK;
+	args_init(&a, db);
+	INTS(&a, n, u[i].batch_id);
+	INTS(&a, n, u[i].job_id);
+	INTS(&a, n, u[i].seq);
+	return db_run(db, S_tick_batches_unsent, &a, NULL);
+}
+
 enum err store_tick_batches_acked(struct db *db, const int64_t *ids, size_t n, utc_ms now)
 {
 	struct args a;

@@ -269,6 +269,24 @@ returning no;
 insert into push_batch (id, claimed_ms, job_ids, seqs, limits)
 values ($1::bigint, $2::bigint, $3::bigint[], $4::int[], $5::int[]);
 
+-- name: tick_batches_unsent
+-- in: bigint[] bigint[] int[]
+-- out:
+-- Pushes of jobs $2 and tasks $3 that were never handed over are taken out of their batches $1.
+with kept as (
+	select b.id, array_agg(u.job_id order by u.n) filter (where x.id is null) as job_ids,
+	       array_agg(u.seq order by u.n) filter (where x.id is null) as seqs,
+	       array_agg(u.per_minute order by u.n) filter (where x.id is null) as limits
+	from push_batch b
+	cross join unnest(b.job_ids, b.seqs, b.limits) with ordinality as u(job_id, seq, per_minute, n)
+	left join unnest($1::bigint[], $2::bigint[], $3::int[]) as x(id, job_id, seq)
+		on x.id = b.id and x.job_id = u.job_id and x.seq = u.seq
+	where b.id = any ($1)
+	group by b.id
+)
+update push_batch b set job_ids = coalesce(k.job_ids, '{}'), seqs = coalesce(k.seqs, '{}'), limits = coalesce(k.limits, '{}')
+from kept k where b.id = k.id;
+
 -- name: tick_batches_acked
 -- in: bigint[] bigint
 -- out:

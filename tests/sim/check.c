@@ -3,6 +3,7 @@
 #include "tests/sim/model_priv.h"
 
 #include "engine/base/clock.h"
+#include "storage/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -402,6 +403,40 @@ static void check_versions(struct world *w)
 	}
 }
 
+/* The fullest 60 seconds, as the broker saw them. */
+static int64_t fullest_minute(const struct sim_job *j)
+{
+	int64_t worst = 0;
+
+	for (size_t i = 0, from = 0; i < j->n_pushed; i++) {
+		while (j->pushed_us[i] - j->pushed_us[from] >= MINUTE_US)
+			from++;
+		worst = i64_max(worst, (int64_t)(i - from + 1));
+	}
+	return worst;
+}
+
+/* What `otactl job pace` says against what was seen. The log knows all pushes that were committed and not taken back; a
+ * crash may come before one is handed over, a cut before it enters the broker. */
+static void check_pace(struct world *w, struct sim_job *j)
+{
+	int64_t claims = 0, handed = 0, entered = (int64_t)j->n_pushed, worst = fullest_minute(j);
+	struct report_pace p;
+
+	for (int i = 0; i < j->made; i++) {
+		claims += j->tasks[i]->claims;
+		handed += j->tasks[i]->handed;
+	}
+	if (store_report_pace(w->db_watch, j->id, &p) != OK)
+		broken(w, "the proof of pace: %s", error_text(db_error(w->db_watch)));
+	if (p.pushes != claims || claims < handed || handed < entered || (handed > entered && model_doubts(w) == 0))
+		broken(w, "job %d has %lld pushes by the log, %lld by the rules; %lld were handed over, %lld seen", job_index(w, j),
+		       (long long)p.pushes, (long long)claims, (long long)handed, (long long)entered);
+	if (p.worst < worst || p.worst > claims)
+		broken(w, "job %d has at most %lld pushes in a minute by the log, %lld were seen", job_index(w, j),
+		       (long long)p.worst, (long long)worst);
+}
+
 void check_end(struct world *w)
 {
 	enum actor before = w->actor;
@@ -427,6 +462,9 @@ void check_end(struct world *w)
 	none(w, "open orders", "select count(*) from job_order where not done");
 	none(w, "batches without an outcome", "select count(*) from push_batch where acked_ms is null");
 	check_versions(w);
+	for (size_t i = 0; i < w->n_jobs; i++)
+		if (w->jobs[i].id > 0)
+			check_pace(w, &w->jobs[i]);
 	arena_free(&a);
 	w->actor = before;
 }

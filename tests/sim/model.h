@@ -61,7 +61,7 @@ struct model_task {
 	int64_t pushed_conn, row_conn; /* row_conn: as the row has it; 0 also when that push is in doubt */
 	int pushes, again;	    /* again: repetitions since the last progress */
 	utc_ms before_at, before_retry_at; /* what a push replaced, should it turn out not to have gone out */
-	int64_t claims, handed;	    /* pushes committed, pushes handed to the broker */
+	int64_t claims, handed;	    /* pushes committed and not taken back, pushes handed to the broker */
 	bool reached;		    /* the last push has entered the broker */
 	int64_t claimed_us;	    /* when it was seen */
 	int64_t pulls, answered;    /* the same of answers to its device's requests */

@@ -160,6 +160,7 @@ void rule_unpush(struct world *w, struct model_task *t, utc_ms at)
 	enum task_state from = t->state;
 
 	t->pushes--;
+	t->claims--;
 	t->pushed_at = t->before_at;
 	t->pushed_conn = 0;
 	if (!t->retry_at)

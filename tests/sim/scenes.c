@@ -155,14 +155,29 @@ static void scene_gate_outlives_job(void)
 	world_free(w);
 }
 
+static struct report_pace pace_of(struct world *w, const struct sim_job *j)
+{
+	struct report_pace p;
+	struct arena a;
+	struct error e;
+
+	w->actor = ACTOR_WATCH;
+	arena_init(&a);
+	error_init(&e, &a);
+	db_begin_work(w->db_watch, &a, &e);
+	if (store_report_pace(w->db_watch, j->id, &p) != OK)
+		broken(w, "%s", error_text(&e));
+	arena_free(&a);
+	w->actor = ACTOR_NONE;
+	return p;
+}
+
 /* What the log says of the limit is what the pushes were claimed by, not what the job has been set to since. */
 static void scene_log_names_the_limit_of_the_claim(void)
 {
-	struct world *w = silent_world("--filter scene_log", 8);
+	struct world *w = silent_world("--filter scene_log_names", 8);
 	struct report_pace p;
 	struct sim_job *j;
-	struct arena a;
-	struct error e;
 
 	connect_all(w);
 	j = job_of_all(w, 1000, 0);
@@ -171,18 +186,32 @@ static void scene_log_names_the_limit_of_the_claim(void)
 	wait_until(w, all_handed_over);
 	set_rate(w, j, 1);
 	wait_us(w, 20 * US_PER_SECOND);
-	w->actor = ACTOR_WATCH;
-	arena_init(&a);
-	error_init(&e, &a);
-	db_begin_work(w->db_watch, &a, &e);
-	if (store_report_pace(w->db_watch, j->id, &p) != OK)
-		broken(w, "%s", error_text(&e));
+	p = pace_of(w, j);
 	expect(w, p.pushes, j->made, j->made, "pushes by the log");
 	expect(w, p.worst, j->made, j->made, "the fullest minute by the log");
 	expect(w, p.worst_limit, 1000, 1000, "its limit");
 	expect(w, p.excess, INT64_MIN, 0, "more than that");
-	arena_free(&a);
-	w->actor = ACTOR_NONE;
+	world_free(w);
+}
+
+/* The window is full for a while: what is claimed and taken back has not been in any minute. */
+static void scene_log_counts_what_went_out(void)
+{
+	struct world *w = silent_world("--filter scene_log_counts", 8);
+	struct report_pace p;
+	struct sim_job *j;
+
+	w->p.window = 2;
+	connect_all(w);
+	j = job_of_all(w, 1000, 0);
+	broker_tend(w);
+	broker_freeze(w, 4 * US_PER_SECOND);
+	wait_us(w, 50 * US_PER_SECOND);
+	expect(w, (int64_t)j->n_pushed, j->made, j->made, "pushes");
+	expect(w, ask_database(w, "select count(*) from task_event where why = 16"), 1, INT64_MAX, "pushes taken back");
+	p = pace_of(w, j);
+	expect(w, p.pushes, j->made, j->made, "pushes by the log");
+	expect(w, p.worst, j->made, j->made, "the fullest minute by the log");
 	world_free(w);
 }
 
@@ -273,6 +302,7 @@ const struct scene scenes[] = {
 	{ "scene_pace", scene_pace },
 	{ "scene_gate_outlives_job", scene_gate_outlives_job },
 	{ "scene_log_names_the_limit_of_the_claim", scene_log_names_the_limit_of_the_claim },
+	{ "scene_log_counts_what_went_out", scene_log_counts_what_went_out },
 	{ "scene_clock_set_back", scene_clock_set_back },
 	{ "scene_success_before_time_limit", scene_success_before_time_limit },
 	{ "scene_push_on_a_new_connection", scene_push_on_a_new_connection },
