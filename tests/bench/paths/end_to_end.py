@@ -37,9 +37,14 @@ def product(stack, _limits):
         run = subprocess.run([f"{stack.bin}/otasim", "--scenario", scenario, "--report", report],
                              env={**os.environ, **stack.env}, capture_output=True, text=True, timeout=3600)
     fleet = children() - fleet_before
-    assert run.returncode == 0, f"otasim: {run.returncode}: {run.stderr[-2000:]}"
+    # 3: done, but something came slower than a scenario wants it.
+    assert run.returncode in (0, 3), f"otasim: {run.returncode}: {run.stderr[-2000:]}"
+    played = json.loads(report.read_text())
+    assert played["digest_errors"] == 0 and played["push_unusable"] == 0, played
     succeeded = stack.one("select n_succeeded from job_run where job_id = (select max(job_id) from job_run)")
     assert succeeded == DEVICES, f"{succeeded} of {DEVICES} SUCCEEDED"
     each = {**a.cpu, "otasim": fleet}
     return Sample.of(a, DEVICES, notes=["CPU s for 1,000 devices: " + ", ".join(
-        f"{name} {1000 * s / DEVICES:.2f}" for name, s in each.items())])
+        f"{name} {1000 * s / DEVICES:.2f}" for name, s in each.items()),
+        f"from push to new version: p50 {played['update_ms_p50']} ms, p99 {played['update_ms_p99']} ms; "
+        f"{played['push_duplicates']} pushes came twice"])
