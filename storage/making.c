@@ -68,6 +68,7 @@ static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 	struct args a;
 	int64_t chosen;
 
+	TRY(db_run(db, S_making_room, NULL, NULL));
 	TRY(choose(db, m));
 	chosen = db_touched(db);
 	args_init(&a, db);

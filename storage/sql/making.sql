@@ -15,6 +15,12 @@ join firmware f on f.id = j.firmware_id
 where r.making < 3 and l.job_id > $1::bigint
 order by r.job_id limit 1;
 
+-- name: making_room
+-- in:
+-- out: set
+-- A million devices are joined and ranked in memory (128 MiB each) instead of on disk: to the end of the transaction.
+select set_config('work_mem', '128MB', true) as set;
+
 -- The candidates of job $1, of product $2 and module $3, created at $4, as rows in the order of their devices.
 
 -- name: making_choose_all
