@@ -21,18 +21,21 @@ language sql immutable as $$
 	            when online is null then 1 when online then 3 else 2 end
 $$;
 
--- Locks the status of devices; all that a transaction changes in one go, or it might deadlock.
-create function device_tally_lock(ids bigint[]) returns void language sql as $$
-	select from device_tally
+-- Locks the status of devices; all that a transaction changes in one go, or it might deadlock. (PL/pgSQL, since it keeps
+-- its plans; functions in SQL are planned with every call.)
+create function device_tally_lock(ids bigint[]) returns void language plpgsql as $$
+begin
+	perform from device_tally
 	where group_id = 0
 	  and (product_id, block) in (select distinct product_id, id >> 11 from device where id = any (ids))
 	order by product_id, block
-	for no key update
-$$;
+	for no key update;
+end $$;
 
 -- Devices that went from one state to another, and all groups they are in; null: they came, or are gone.
-create function device_tally_move(ids bigint[], products bigint[], before int[], behind int[]) returns void
-language sql as $$
+create function device_tally_move(ids bigint[], products bigint[], was int[], now int[]) returns void
+language plpgsql as $$
+begin
 	insert into device_tally as t
 	select g.id, m.product_id, m.device_id >> 11,
 	       count(*) filter (where behind = 1) - count(*) filter (where before = 1),
@@ -40,7 +43,7 @@ language sql as $$
 	       count(*) filter (where behind = 3) - count(*) filter (where before = 3),
 	       count(*) filter (where behind in (4, 5)) - count(*) filter (where before in (4, 5)),
 	       count(*) filter (where behind = 5) - count(*) filter (where before = 5)
-	from unnest(ids, products, before, behind) as m(device_id, product_id, before, behind)
+	from unnest(ids, products, was, now) as m(device_id, product_id, before, behind)
 	cross join lateral (
 		select 0 as id union all select group_id from device_group_member where device_id = m.device_id) g
 	where m.before is distinct from m.behind
@@ -49,8 +52,8 @@ language sql as $$
 	on conflict (group_id, product_id, block) do update set
 		n_unactive = t.n_unactive + excluded.n_unactive, n_offline = t.n_offline + excluded.n_offline,
 		n_online = t.n_online + excluded.n_online, n_disabled = t.n_disabled + excluded.n_disabled,
-		n_disabled_active = t.n_disabled_active + excluded.n_disabled_active
-$$;
+		n_disabled_active = t.n_disabled_active + excluded.n_disabled_active;
+end $$;
 
 create function device_tally_made() returns trigger language plpgsql as $$
 begin

@@ -16,8 +16,10 @@
 #define FROZEN_MS 1000
 /* A rollback has this time when there is none left: a server that works needs far less. */
 #define ROLLBACK_MS 100
-/* Plans made while a table was empty are wrong once it is full, and ANALYZE may come a minute late. */
+/* Plans made while a table was empty are wrong once it is full, and ANALYZE may come a minute late: they are renewed
+ * after this time, if statements took so long meanwhile. */
 #define PLANS_MS 5000
+#define PLANS_USED_US 100000
 
 struct db {
 	struct db_options opt;
@@ -27,7 +29,8 @@ struct db {
 	struct error *error;
 	int deadline_ms;
 	int server_deadline_ms; /* statement_timeout as it is set; 0: not yet */
-	int64_t planned_ms;	/* boot clock; pinned plans are not older */
+	int64_t planned_ms;	/* boot clock; since when there are pinned plans */
+	int64_t used_us;	/* how long statements took since */
 	int64_t until_ms;	/* boot clock, INT64_MAX: no end of all statements' time */
 	bool in_txn, prepared, checked;
 	int64_t touched;
@@ -376,9 +379,11 @@ static enum err server_deadline_set(struct db *db)
 
 static enum err plans_renew(struct db *db)
 {
-	if (db->opt.plans != DB_PLANS_PINNED || db->in_txn || clock_boot_ms() - db->planned_ms < PLANS_MS)
+	if (db->opt.plans != DB_PLANS_PINNED || db->in_txn || db->used_us < PLANS_USED_US ||
+	    clock_boot_ms() - db->planned_ms < PLANS_MS)
 		return OK;
 	db->planned_ms = clock_boot_ms();
+	db->used_us = 0;
 	return simple(db, "plans", "discard plans");
 }
 
@@ -512,7 +517,7 @@ static enum err send(struct db *db, const struct stmt_def *d, const struct args 
 enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
 {
 	const struct stmt_def *d = &stmt_table[s];
-	int64_t start = clock_boot_us();
+	int64_t start = clock_boot_us(), took;
 	struct rows *rows;
 	PGresult *r = NULL;
 	enum err e;
@@ -521,7 +526,9 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 	TRY(ready(db));
 	TRY(send(db, d, a));
 	e = collect(db, d->name, &r);
-	metric_observe_us(M_DB_SECONDS, d->name, clock_boot_us() - start);
+	took = clock_boot_us() - start;
+	db->used_us += took;
+	metric_observe_us(M_DB_SECONDS, d->name, took);
 	TRY(e);
 	db->touched = strtoll(PQcmdTuples(r)[0] ? PQcmdTuples(r) : "0", NULL, 10);
 	rows = rows_new(db->arena, r);

@@ -44,9 +44,9 @@ def version(stack, row, module="default"):
 
 
 def events(stack, row):
-    """Why the device's only task moved, in the order in which it did (one connection writes all but the making)."""
+    """Why the device's only task moved, in the order in which it did."""
     rows = stack.sql("""select e.why from task_event e join task t on t.job_id = e.job_id and t.seq between e.seq and
-        e.to_seq join device d on d.id = t.device_id where d.name = %s order by e.at_ms, e.why <> 1, e.ctid""",
+        e.to_seq join device d on d.id = t.device_id where d.name = %s order by e.no""",
                      row["DeviceName"])
     return [WHY.get(why, why) for why, in rows]
 

@@ -94,7 +94,7 @@ static void check_job(struct world *w, const struct job_seen *s)
 
 static void check_packages(struct world *w)
 {
-	struct rows *r = query(w, "select id, status from firmware order by id");
+	struct rows *r = look_for(w, LOOK_PACKAGES, "");
 
 	for (int i = 0; i < rows_count(r); i++)
 		if (w->packages[i].id != row_int(r, i, 0) || (int64_t)w->packages[i].status != row_int(r, i, 1))
@@ -158,10 +158,7 @@ static void check_tallies(struct world *w)
 static bool nothing_new(struct world *w, enum actor by, uint64_t *ret_position)
 {
 	struct model *m = w->model;
-	struct rows *r = query(w, "select coalesce((select max(position) from journal_position), 0),"
-				  " (select last_value from task_event_no),"
-				  " (select sum(status + 10 * order_no) from job_run),"
-				  " (select count(*) from timer)");
+	struct rows *r = look_for(w, LOOK_NEW, "");
 	bool as_before = row_int(r, 0, 2) == m->jobs && row_int(r, 0, 3) == m->timers;
 
 	*ret_position = (uint64_t)row_int(r, 0, 0);

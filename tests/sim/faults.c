@@ -290,8 +290,7 @@ static void database_back(struct world *w, int64_t a, int64_t b, const char *tex
 	(void)b;
 	(void)text;
 	cluster_recover();
-	db_free(w->db_watch);
-	w->db_watch = world_watch(w);
+	world_watch(w);
 	w->database_down = false;
 	w->dirty = ACTOR_WATCH;
 	w->trouble_us = sim_now_us();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulation ring.
  *
- *   sim [--filter WORD] [--first] [--trace]   the ring of tests/run: TAP, then "N passed, N failed"; --first: up to the
- *                                             first failure; --trace: of what is neither a seed nor a property
+ *   sim [--filter WORD] [--first] [--trace] [--part K --of N]
+ *                                    the ring of tests/run: TAP, then "N passed, N failed"; --first: up to the first
+ *                                    failure; --trace: of what is neither a seed nor a property; --part: every N-th
  *   sim --seed N [--trace]           one seed, replayed; --trace prints what happens
  *   sim --campaign [SEED]            30 days with 2,000 devices
  *   sim [--seeds N] [--minutes T] [--from M]   seeds M, M + 1, ..: N of them, or until the time is over (tests/sim/soak) */
@@ -159,13 +160,23 @@ static const uint64_t known[] = {
 #undef SEED
 };
 
+static int64_t part, parts = 1;
+
+/* Is a test to be run? Asked once for each, in the same order every time. */
+static bool wanted(const char *name, const char *filter)
+{
+	static int64_t asked;
+
+	return asked++ % parts == part && strstr(name, filter);
+}
+
 static void try_seed(uint64_t seed, const char *filter)
 {
 	struct tally t;
 	char name[32];
 
 	(void)snprintf(name, sizeof name, "seed_%llu", (unsigned long long)seed);
-	if (strstr(name, filter))
+	if (wanted(name, filter))
 		result(run_seed(seed, false, &t), name);
 }
 
@@ -182,7 +193,7 @@ static void same_seed_same_trace(const char *filter)
 	static const char name[] = "same_seed_same_trace";
 	struct tally a, b, c;
 
-	if (strstr(name, filter))
+	if (wanted(name, filter))
 		result(run_seed(101, false, &a) && run_seed(101, false, &b) && run_seed(100, false, &c) &&
 			       a.trace == b.trace && a.trace != c.trace,
 		       name);
@@ -233,7 +244,7 @@ static void properties(const char *filter, bool print)
 		struct life life = all[i].life;
 
 		life.print = print;
-		if (strstr(all[i].name, filter))
+		if (wanted(all[i].name, filter))
 			result(run(life, &t) == 0, all[i].name);
 	}
 }
@@ -249,7 +260,7 @@ static void play(const char *filter)
 	struct tally t;
 
 	for (size_t i = 0; i < n_scenes; i++)
-		if (strstr(scenes[i].name, filter))
+		if (wanted(scenes[i].name, filter))
 			result(run((struct life){ scene, i, false, false }, &t) == 0, scenes[i].name);
 }
 
@@ -321,7 +332,7 @@ static int many(int64_t from, int64_t n, int64_t minutes)
 
 static void usage(void)
 {
-	(void)fprintf(stderr, "usage: sim [--filter WORD] [--first] [--trace] | --seed N [--trace] | --campaign [SEED] | [--seeds N] [--minutes T] [--from M]\n");
+	(void)fprintf(stderr, "usage: sim [--filter WORD] [--first] [--trace] [--part K --of N] | --seed N [--trace] | --campaign [SEED] | [--seeds N] [--minutes T] [--from M]\n");
 	exit(2);
 }
 
@@ -361,6 +372,10 @@ int main(int argc, char **argv)
 			print = true;
 		else if (strcmp(argv[i], "--filter") == 0 && argv[i + 1])
 			filter = argv[++i];
+		else if (strcmp(argv[i], "--part") == 0)
+			part = number(argv[++i]);
+		else if (strcmp(argv[i], "--of") == 0)
+			parts = number(argv[++i]);
 		else if (strcmp(argv[i], "--first") == 0)
 			only_first = true;
 		else if (strcmp(argv[i], "--seed") == 0)
@@ -376,6 +391,8 @@ int main(int argc, char **argv)
 		else
 			usage();
 	}
+	if (part >= parts)
+		usage();
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_ERROR);
 	configure();

@@ -100,6 +100,19 @@ bool in_the_way(const struct world *w, const struct model_task *a, const struct 
 void follow_chosen(struct world *w, const struct job_seen *s);
 void follow(struct world *w, struct seen *s);
 struct rows *query(struct world *w, const char *sql);
+/* What every look asks for; args: as of EXECUTE, with their parentheses, or "". */
+enum look {
+	LOOK_NEW,
+	LOOK_JOBS,
+	LOOK_LOG,
+	LOOK_ORDERS,
+	LOOK_ALL_TASKS,
+	LOOK_TASKS,
+	LOOK_PACKAGES,
+	LOOK_NOTICES,
+	LOOK_COUNT
+};
+struct rows *look_for(struct world *w, enum look what, const char *args);
 /* notice.c: a version is new; all of what has to be notified is, and nothing else. */
 void told_version(struct world *w, const struct device *d, int module, const char *version, utc_ms at);
 void check_notices(struct world *w, const struct seen *s);

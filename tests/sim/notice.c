@@ -76,8 +76,7 @@ static void job_told(struct world *w, int64_t job_id, enum job_status status)
 
 void check_notices(struct world *w, const struct seen *s)
 {
-	struct rows *r = query(w, "with taken as (delete from notice returning *) select kind, at_ms, job_id, seq, status,"
-				  " device_id, module, detail from taken order by id");
+	struct rows *r = look_for(w, LOOK_NOTICES, "");
 
 	for (int i = 0; i < rows_count(r); i++) {
 		enum notice_kind kind = (enum notice_kind)row_int(r, i, 0);

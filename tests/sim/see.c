@@ -5,6 +5,54 @@
 #include "engine/base/buf.h"
 #include "engine/base/clock.h"
 
+#include <string.h>
+
+#define TASK_COLUMNS \
+	"t.job_id, t.seq, t.device_id, n.state, t.state, t.progress, t.retries, t.push_conn, t.pushes, t.timeout_ms," \
+	" t.retry_ms, t.verdict_ms, n.task_desc, t.src_version, t.pending_version, a.module"
+#define TASK_JOINS \
+	" join task_now n on n.job_id = t.job_id and n.seq = t.seq" \
+	" left join active_task a on a.job_id = t.job_id and a.seq = t.seq and a.device_id = t.device_id order by 1, 2"
+
+/* What is asked in every look, prepared: planning would take longer than answering. */
+static const struct {
+	const char *name, *sql;
+} looks[LOOK_COUNT] = {
+	[LOOK_NEW] = { "look_new", "select coalesce((select max(position) from journal_position), 0),"
+				   " (select last_value from task_event_no), (select sum(status + 10 * order_no) from job_run),"
+				   " (select count(*) from timer)" },
+	[LOOK_JOBS] = { "look_jobs", "select r.job_id, r.order_no, r.status, r.paused, r.making, r.chosen, r.made_seq,"
+				     " n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled,"
+				     " j.tag_values[1], r.strategy_ended"
+				     " from job_run r join job j on j.id = r.job_id order by r.job_id" },
+	[LOOK_LOG] = { "look_log (bigint)", "select no, job_id, seq, to_seq, from_state, to_state, why, at_ms, detail"
+					    " from task_event where no > $1 order by no" },
+	[LOOK_ORDERS] = { "look_orders", "select job_id, no, state_mask, reason, why, at_ms from job_order order by job_id, no" },
+	[LOOK_ALL_TASKS] = { "look_all_tasks", "select " TASK_COLUMNS " from task t" TASK_JOINS },
+	[LOOK_TASKS] = { "look_tasks (bigint[], int[])",
+			 "select " TASK_COLUMNS " from (select distinct * from unnest($1, $2) as u(job_id, seq)) u"
+			 " join task t on t.job_id = u.job_id and t.seq = u.seq" TASK_JOINS },
+	[LOOK_PACKAGES] = { "look_packages", "select id, status from firmware order by id" },
+	[LOOK_NOTICES] = { "look_notices", "with taken as (delete from notice returning *) select kind, at_ms, job_id, seq, status,"
+					   " device_id, module, detail from taken order by id" },
+};
+
+void see_prepare(struct world *w)
+{
+	struct arena a;
+	struct error e;
+
+	arena_init(&a);
+	error_init(&e, &a);
+	db_begin_work(w->db_watch, &a, &e);
+	/* A look is at few tasks of many, which a planner without statistics does not know. */
+	ensure(db_script(w->db_watch, "set enable_hashjoin = off; set enable_mergejoin = off") == OK);
+	for (size_t i = 0; i < LOOK_COUNT; i++)
+		if (db_script(w->db_watch, arena_printf(&a, "prepare %s as %s", looks[i].name, looks[i].sql)) != OK)
+			broken(w, "%s: %s", looks[i].name, error_text(&e));
+	arena_free(&a);
+}
+
 struct rows *query(struct world *w, const char *sql)
 {
 	struct rows *r = NULL;
@@ -14,11 +62,16 @@ struct rows *query(struct world *w, const char *sql)
 	return r;
 }
 
+struct rows *look_for(struct world *w, enum look what, const char *args)
+{
+	int len = (int)strcspn(looks[what].name, " ");
+
+	return query(w, arena_printf(db_arena(w->db_watch), "execute %.*s%s", len, looks[what].name, args));
+}
+
 static void see_jobs(struct world *w, struct arena *a, struct seen *s)
 {
-	struct rows *r = query(w, "select r.job_id, r.order_no, r.status, r.paused, r.making, r.chosen, r.made_seq,"
-				  " n_confirm, n_queued, n_notified, n_in_progress, n_succeeded, n_failed, n_canceled,"
-				  " j.tag_values[1], r.strategy_ended from job_run r join job j on j.id = r.job_id order by r.job_id");
+	struct rows *r = look_for(w, LOOK_JOBS, "");
 
 	s->n_jobs = (size_t)rows_count(r);
 	s->jobs = ARENA_ARRAY(a, s->n_jobs + 1, struct job_seen);
@@ -74,21 +127,12 @@ static const char *touched(struct world *w, struct arena *a, const struct seen *
 		if (m->tasks.items[i]->verdict_at && m->tasks.items[i]->verdict_at <= clock_now())
 			add_key(&k, job_of(w, m->tasks.items[i])->id, m->tasks.items[i]->seq);
 	ensure(!k.jobs->overflow);
-	return arena_printf(a, "(select distinct * from unnest('{%s}'::bigint[], '{%s}'::int[]) as u(job_id, seq)) u join ",
-			    buf_str(k.jobs), buf_str(k.seqs));
+	return arena_printf(a, "('{%s}', '{%s}')", buf_str(k.jobs), buf_str(k.seqs));
 }
 
 static void see_tasks(struct world *w, struct arena *a, struct seen *s)
 {
-	struct rows *r = query(w, arena_printf(a,
-					       "select t.job_id, t.seq, t.device_id, n.state, t.state, t.progress, t.retries,"
-					       " t.push_conn, t.pushes, t.timeout_ms, t.retry_ms, t.verdict_ms, n.task_desc,"
-					       " t.src_version, t.pending_version, a.module"
-					       " from %stask t%s join task_now n on n.job_id = t.job_id and n.seq = t.seq"
-					       " left join active_task a on a.job_id = t.job_id and a.seq = t.seq"
-					       " and a.device_id = t.device_id order by 1, 2",
-					       s->whole ? "" : touched(w, a, s),
-					       s->whole ? "" : " on t.job_id = u.job_id and t.seq = u.seq"));
+	struct rows *r = s->whole ? look_for(w, LOOK_ALL_TASKS, "") : look_for(w, LOOK_TASKS, touched(w, a, s));
 
 	s->n_tasks = (size_t)rows_count(r);
 	s->tasks = ARENA_ARRAY(a, s->n_tasks + 1, struct task_seen);
@@ -113,9 +157,7 @@ static void see_tasks(struct world *w, struct arena *a, struct seen *s)
 
 static void see_log(struct world *w, struct arena *a, struct seen *s)
 {
-	struct rows *r = query(w, arena_printf(a, "select no, job_id, seq, to_seq, from_state, to_state, why, at_ms, detail"
-						  " from task_event where no > %lld order by no",
-					       (long long)w->model->last_no));
+	struct rows *r = look_for(w, LOOK_LOG, arena_printf(a, "(%lld)", (long long)w->model->last_no));
 
 	s->n_log = (size_t)rows_count(r);
 	s->log = ARENA_ARRAY(a, s->n_log + 1, struct logged);
@@ -135,7 +177,7 @@ static void see_log(struct world *w, struct arena *a, struct seen *s)
 
 static void see_orders(struct world *w, struct arena *a, struct seen *s)
 {
-	struct rows *r = query(w, "select job_id, no, state_mask, reason, why, at_ms from job_order order by job_id, no");
+	struct rows *r = look_for(w, LOOK_ORDERS, "");
 
 	s->orders = ARENA_ARRAY(a, (size_t)rows_count(r) + 1, struct order_seen);
 	for (int i = 0; i < rows_count(r); i++) {

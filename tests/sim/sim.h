@@ -351,7 +351,8 @@ void world_busy(struct world *w);
  * long, and a little longer for what remains to be acknowledged. */
 void world_calm(struct world *w, int64_t most_us);
 struct db *world_connection(struct world *w, const char *name);
-struct db *world_watch(struct world *w);
+void world_watch(struct world *w);
+void see_prepare(struct world *w);
 struct sim_job *world_job(struct world *w, int64_t job_id);
 struct device *world_device_named(struct world *w, const char *name);
 

@@ -241,9 +241,11 @@ struct db *world_connection(struct world *w, const char *name)
 	return connection(w->config.database, name);
 }
 
-struct db *world_watch(struct world *w)
+void world_watch(struct world *w)
 {
-	return connection(cluster_conninfo(&w->arena, SIM_ADMIN, w->database), "sim watch");
+	db_free(w->db_watch);
+	w->db_watch = connection(cluster_conninfo(&w->arena, SIM_ADMIN, w->database), "sim watch");
+	see_prepare(w);
 }
 
 static enum err find_owner(struct world *w, struct arena *a, struct error *e)
@@ -285,7 +287,7 @@ struct world *world_new(uint64_t seed, const struct profile *p, const char *repl
 	ensure(package_store_open(arena_printf(&w->arena, "%s/store", w->dir), &w->master, &e, &w->store) == OK);
 	package_store_set_url(w->store, "http://store.example", "");
 	w->db_call = world_connection(w, "sim calls");
-	w->db_watch = world_watch(w);
+	world_watch(w);
 	faults_world(w);
 	ensure(find_owner(w, &w->arena, &e) == OK);
 	w->model = model_new(w);
