@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See mqtt.h. Paho calls us back on its own threads, holding its global lock: the callbacks copy, set a state
- * or hand over what waits for room, and return. A connection is a `link` of its own, with a Paho handle of its own, so that nothing of an old
- * connection can ever be sent on a new one. */
+ * or hand over what waits for room, and return. A connection is a `link` of its own, with a Paho handle of its own,
+ * so that nothing of an old connection can ever be sent on a new one. */
 #include "dispatcher/mqtt.h"
 
 #include "dispatcher/topics.h"

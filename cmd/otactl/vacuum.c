@@ -2,6 +2,7 @@
 /* Is PostgreSQL's housekeeping keeping up? For the cron of who runs otad. */
 #include "storage/vacuum.h"
 #include "cmd/otactl/ctl.h"
+#include "storage/tick.h"
 
 #include <stdio.h>
 
@@ -15,13 +16,13 @@ static void warn(int *n, const char *text)
 	++*n;
 }
 
-static void check_server(struct ctl *c, const struct vacuum_server *s, int *n)
+static void check_server(struct ctl *c, const struct vacuum_server *s, int64_t snapshot_s, int *n)
 {
 	if (!s->enabled)
 		warn(n, "autovacuum or track_counts is off in the server");
-	if (s->snapshot_s > SNAPSHOT_MAX_S)
+	if (snapshot_s > SNAPSHOT_MAX_S)
 		warn(n, arena_printf(c->arena, "a transaction is open for %lld s: nothing that died since can be removed",
-				     (long long)s->snapshot_s));
+				     (long long)snapshot_s));
 	if (s->prepared_s > SNAPSHOT_MAX_S)
 		warn(n, arena_printf(c->arena, "a prepared transaction is %lld s old", (long long)s->prepared_s));
 	if (s->slot_xids > SLOT_MAX_XIDS)
@@ -45,10 +46,12 @@ static enum err vacuum_check(struct ctl *c)
 	struct table *t = table_headed(c, "TABLE ROWS DEAD AUTOVACUUM-AT LAST-VACUUM");
 	const struct vacuum_table *list;
 	struct vacuum_server server;
+	int64_t snapshot_s;
 	int warnings = 0;
 	size_t n;
 
 	TRY(store_vacuum_server(c->db, &server));
+	TRY(store_tick_oldest_snapshot(c->db, &snapshot_s));
 	TRY(store_vacuum_tables(c->db, &list, &n));
 	for (size_t i = 0; i < n; i++) {
 		if (!list[i].dead && list[i].enabled)
@@ -60,7 +63,7 @@ static enum err vacuum_check(struct ctl *c)
 		table_time(t, list[i].last_ms);
 	}
 	table_print(t);
-	check_server(c, &server, &warnings);
+	check_server(c, &server, snapshot_s, &warnings);
 	for (size_t i = 0; i < n; i++)
 		check_table(c, &list[i], &warnings);
 	if (warnings)

@@ -21,12 +21,10 @@ order by s.n_dead_tup desc, o.relname;
 
 -- name: vacuum_server
 -- in:
--- out: enabled snapshot_s prepared_s slot_xids oldest_xids freeze_xids
--- The server's switch; how old the oldest snapshot of a connection and the oldest prepared transaction are; how many
+-- out: enabled prepared_s slot_xids oldest_xids freeze_xids
+-- The server's switch; how old the oldest prepared transaction is; how many
 -- transactions the slots hold back; how many the oldest row of the database is away, and at how many it is frozen by force.
 select current_setting('autovacuum')::bool and current_setting('track_counts')::bool as enabled,
-       (select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::bigint
-        from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()) as snapshot_s,
        (select coalesce(max(extract(epoch from clock_timestamp() - prepared)), 0)::bigint from pg_prepared_xacts) as prepared_s,
        (select coalesce(max(greatest(age(xmin), age(catalog_xmin))), 0)::bigint from pg_replication_slots) as slot_xids,
        (select age(datfrozenxid)::bigint from pg_database where datname = current_database()) as oldest_xids,
