@@ -32,7 +32,8 @@ struct db {
 	int64_t planned_ms;	/* boot clock; since when there are pinned plans */
 	int64_t used_us;	/* how long statements took since */
 	int64_t until_ms;	/* boot clock, INT64_MAX: no end of all statements' time */
-	bool in_txn, prepared, checked;
+	bool in_txn, checked;
+	bool prepared[STMT_COUNT]; /* on this connection */
 	int64_t touched;
 };
 
@@ -60,7 +61,7 @@ static void drop(struct db *db)
 		PQfinish(db->conn);
 	db->conn = NULL;
 	db->in_txn = false;
-	db->prepared = false;
+	memset(db->prepared, 0, sizeof db->prepared);
 	db->server_deadline_ms = 0;
 }
 
@@ -289,20 +290,29 @@ static enum err check_declared(struct db *db, const struct stmt_def *d)
 	return e;
 }
 
-static enum err prepare_all(struct db *db)
+/* At its first use: a connection that is made anew is at work at once, and its process at the server remembers only what it
+ * is asked for. */
+static enum err prepare(struct db *db, enum stmt s)
+{
+	const struct stmt_def *d = &stmt_table[s];
+	PGresult *r = NULL;
+
+	if (db->prepared[s])
+		return OK;
+	if (!PQsendPrepare(db->conn, d->name, d->sql, 0, NULL))
+		return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
+	TRY(collect(db, d->where, &r));
+	PQclear(r);
+	db->prepared[s] = true;
+	return OK;
+}
+
+static enum err check_all(struct db *db)
 {
 	for (int s = STMT_NONE + 1; s < STMT_COUNT; s++) {
-		const struct stmt_def *d = &stmt_table[s];
-		PGresult *r = NULL;
-
-		if (!PQsendPrepare(db->conn, d->name, d->sql, 0, NULL))
-			return lost(db, ERR_DB_CONNECTION, PQerrorMessage(db->conn));
-		TRY(collect(db, d->where, &r));
-		PQclear(r);
-		if (db->opt.check_statements && !db->checked)
-			TRY(check_declared(db, d));
+		TRY(prepare(db, (enum stmt)s));
+		TRY(check_declared(db, &stmt_table[s]));
 	}
-	db->checked = true;
 	return OK;
 }
 
@@ -325,7 +335,7 @@ static enum err connect_now(struct db *db)
 		[DB_PLANS_SERVER] = LIMITS,
 		[DB_PLANS_PINNED] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
 					   "-c plan_cache_mode=force_generic_plan",
-		[DB_PLANS_EACH] = LIMITS " -c plan_cache_mode=force_custom_plan",
+		[DB_PLANS_EACH] = LIMITS,
 	};
 	const char *keys[] = { "dbname",          "application_name",      "options", "client_encoding", "keepalives_idle",
 			       "tcp_user_timeout", "target_session_attrs", NULL };
@@ -387,8 +397,7 @@ static enum err plans_renew(struct db *db)
 	return simple(db, "plans", "discard plans");
 }
 
-/* Statements are prepared at the first use after connecting, so that migrations can run on a connection whose tables
- * do not exist yet. Preparing waits for the tables' locks, too; what is prepared by half is begun anew. */
+/* Statements are looked at when one is wanted, so that migrations can run on a connection whose tables do not exist yet. */
 static enum err ready(struct db *db)
 {
 	enum err e;
@@ -402,12 +411,12 @@ static enum err ready(struct db *db)
 	TRY(db_connect(db));
 	TRY(server_deadline_set(db));
 	TRY(plans_renew(db));
-	if (db->prepared)
+	if (!db->opt.check_statements || db->checked)
 		return OK;
-	e = prepare_all(db);
+	e = check_all(db);
 	if (e != OK)
 		drop(db);
-	db->prepared = e == OK;
+	db->checked = e == OK;
 	return e;
 }
 
@@ -430,7 +439,10 @@ enum err db_begin(struct db *db)
 {
 	TRY(ready(db));
 	ensure(!db->in_txn);
-	TRY(simple(db, "begin", db->opt.read_only ? "begin read write" : "begin"));
+	TRY(simple(db, "begin",
+		   db->opt.read_only		       ? "begin read write"
+		   : db->opt.plans == DB_PLANS_EACH ? "begin; set local plan_cache_mode = force_custom_plan"
+						       : "begin"));
 	db->in_txn = true;
 	return OK;
 }
@@ -524,6 +536,7 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 
 	ensure(s > STMT_NONE && s < STMT_COUNT);
 	TRY(ready(db));
+	TRY(prepare(db, s));
 	TRY(send(db, d, a));
 	e = collect(db, d->name, &r);
 	took = clock_boot_us() - start;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One PostgreSQL connection, owned by one thread, with every statement of storage/sql prepared and
- * described when it is opened. Each statement has a deadline of our own (a frozen server does not break
+/* One PostgreSQL connection, owned by one thread, with the statements of storage/sql, each prepared when it is first used.
+ * Each statement has a deadline of our own (a frozen server does not break
  * TCP); when it passes, the connection is closed and the outcome is unknown.
  *
  * A unit of work: db_begin_work(db, arena, error) .. store_* calls .. commit or rollback. Results live in
@@ -24,7 +24,7 @@ struct db_options {
 	enum {
 		DB_PLANS_SERVER, /* as the server likes */
 		DB_PLANS_PINNED, /* engine connections: no hash joins or seq scans for batches (FIGURES.md §4.15) */
-		DB_PLANS_EACH,	 /* for the values of each call: one may concern ten rows, the next a million */
+		DB_PLANS_EACH,	 /* in transactions for the values of each call: one may concern ten rows, the next a million */
 	} plans;
 	bool read_only;        /* outside a transaction, statements may only read */
 	bool check_statements; /* compare every statement with its declaration; once per process is enough */

@@ -70,6 +70,18 @@ enum err store_strategy_end(struct db *db, int64_t job_id, utc_ms now)
 
 /* ---- sweeps ---- */
 
+static enum err sweep_in_txn(struct db *db, int64_t job_id, int64_t due_ms, utc_ms now)
+{
+	struct args a;
+
+	args_init(&a, db);
+	arg_int(&a, job_id);
+	TRY(db_run(db, S_strategy_sweep, &a, NULL));
+	arg_int(&a, due_ms);
+	arg_int(&a, now + SWEEP_EVERY_MS);
+	return db_run(db, S_strategy_swept, &a, NULL);
+}
+
 enum err store_strategy_sweep(struct db *db, utc_ms now)
 {
 	int64_t job_id, due_ms;
@@ -81,12 +93,8 @@ enum err store_strategy_sweep(struct db *db, utc_ms now)
 	TRY(db_one(db, S_strategy_sweep_next, &a, &r));
 	job_id = row_int(r, 0, C_strategy_sweep_next_job_id);
 	due_ms = row_int(r, 0, C_strategy_sweep_next_sweep_ms);
-	args_init(&a, db);
-	arg_int(&a, job_id);
-	TRY(db_run(db, S_strategy_sweep, &a, NULL));
-	arg_int(&a, due_ms); /* a crash in between only sweeps again */
-	arg_int(&a, now + SWEEP_EVERY_MS);
-	return db_run(db, S_strategy_swept, &a, NULL);
+	TRY(db_begin(db));
+	return txn_end(db, sweep_in_txn(db, job_id, due_ms, now));
 }
 
 /* ---- joins ---- */
