@@ -221,9 +221,15 @@ static enum err show_clock(struct db *db)
 {
 	return db_script(db, arena_printf(db_arena(db),
 					  "create schema sim; grant usage on schema sim to public;"
-					  " create function sim.clock_timestamp() returns timestamptz language sql volatile security definer"
-					  " as $$ select to_timestamp(pg_read_file('%s/' || current_database() || '.clock')::bigint / 1e6::float8) $$",
+					  " create function sim.clock_timestamp() returns timestamptz language plpgsql volatile security definer" /* its plan is kept */
+					  " as $$ begin return to_timestamp(pg_read_file('%s/' || current_database() || '.clock')::bigint / 1e6::float8); end $$",
 					  dir));
+}
+
+/* The simulation looks for what is new in the log after every step. */
+static enum err index_log(struct db *db)
+{
+	return db_script(db, "create index on task_event (no)");
 }
 
 static void template_step(const char *role, enum err (*step)(struct db *db))
@@ -253,6 +259,7 @@ static void make_template(void)
 	admin("postgres", "create database " TEMPLATE " owner " OWNER);
 	template_step(SIM_ADMIN, show_clock);
 	template_step(OWNER, migrate);
+	template_step(SIM_ADMIN, index_log);
 	template_step(SIM_OTAD, fill);
 }
 

@@ -122,12 +122,14 @@ static void agenda_do(struct world *w)
 
 /* After something has happened otad turns at its own pace for so long; else it leaps to where something is due. */
 #define DENSE_US (1500 * US_PER_MS)
+/* On a grid, what happens together is one turn's work. */
+#define TOGETHER_US (200 * US_PER_MS)
 
 void world_busy(struct world *w)
 {
-	w->busy_until_us = sim_now_us() + DENSE_US;
-	if (w->p.grid_us) /* what happens together is one turn's work */
-		w->otad.next_turn_us = i64_max(w->otad.next_turn_us, sim_now_us() + 200 * US_PER_MS);
+	w->busy_until_us = sim_now_us() + (w->p.grid_us ? TOGETHER_US : DENSE_US);
+	if (w->p.grid_us)
+		w->otad.next_turn_us = i64_max(w->otad.next_turn_us, sim_now_us() + TOGETHER_US);
 }
 
 void world_meanwhile(struct world *w, int64_t until_us)
