@@ -153,8 +153,7 @@ select count(*) as n from job where firmware_id = $1::bigint;
 -- Those that have a task of device $4.
 select s.* from job_shown s
 where s.firmware_id = $1::bigint
-  and exists (select from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
-	where t.job_id = s.id and t.device_id = $4::bigint)
+  and exists (select from task_of(s.id, $4::bigint))
 order by s.id desc offset $2::bigint limit $3::bigint;
 
 -- name: job_count_device
@@ -162,8 +161,7 @@ order by s.id desc offset $2::bigint limit $3::bigint;
 -- out: n
 select count(*) as n from job j
 where j.firmware_id = $1::bigint
-  and exists (select from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
-	where t.job_id = j.id and t.device_id = $2::bigint);
+  and exists (select from task_of(j.id, $2::bigint));
 
 -- name: job_now
 -- in: bigint

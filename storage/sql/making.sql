@@ -21,14 +21,15 @@ order by r.job_id limit 1;
 -- A million devices are joined and ranked in memory (128 MiB each) instead of on disk: to the end of the transaction.
 select set_config('work_mem', '128MB', true) as set;
 
--- The candidates of job $1, of product $2 and module $3, created at $4, as rows in the order of their devices.
+-- The candidates of job $1, of product $2 and module $3, created at $4, as rows in the order of their devices (task_of).
 
 -- name: making_choose_all
 -- in: bigint bigint text bigint
 -- out:
-insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+-- ALL, and what matches a dynamic job (kind 3) by its version.
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms, dynamic)
 select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms, nullif(j.kind = 3, false)
 from job j cross join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c
 where j.id = $1;
 
@@ -85,9 +86,9 @@ where j.id = $1;
 with member as (
 	select v.device_id from job j join device_group_device v on v.group_id = j.group_id where j.id = $1
 )
-insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
+insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms, dynamic)
 select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
-       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
+       coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms, true
 from job j
 cross join member
 join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint) c on c.device_id = member.device_id
@@ -189,18 +190,22 @@ where job_id = $1::bigint and seq > $2::int and seq <= $3::int;
 insert into active_task (device_id, module, job_id, seq)
 select device_id, $4::text, job_id, seq from task
 where job_id = $1::bigint and seq > $2::int and seq <= $3::int and state < 5
-order by device_id;
+order by seq;
 
 -- name: making_gone
 -- in: bigint int int bigint text
 -- out: seq
 -- Tasks $2+1 .. $3 whose devices were deleted since they were chosen. Under the product's lock, which a deletion
--- takes too, this is the last word.
+-- takes too, this is the last word. As in making_conflict_jobs: mostly none between the first and the last was.
+with gone as materialized (
+	select t.job_id, t.seq from task t
+	where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
+	  and exists (select from device_deleted x where x.device_id between
+		(select device_id from task where job_id = $1 and seq = $2 + 1) and (select device_id from task where job_id = $1 and seq = $3))
+	  and exists (select from device_deleted x where x.device_id = t.device_id offset 0)
+)
 update task t set state = 7, task_desc = $5::text, modified_ms = $4::bigint
-from device_deleted x
-where x.device_id between (select device_id from task where job_id = $1::bigint and seq = $2::int + 1)
-	and (select device_id from task where job_id = $1 and seq = $3::int)
-  and t.job_id = $1 and t.device_id = x.device_id and t.seq > $2 and t.seq <= $3
+from gone where t.job_id = gone.job_id and t.seq = gone.seq
 returning t.seq;
 
 -- name: making_made

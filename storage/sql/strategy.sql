@@ -64,7 +64,7 @@ join device d on d.id = inside.id and d.product_id = s.product_id and not d.disa
 left join device_module m on m.device_id = d.id and m.module = s.module
 where m.version is distinct from s.dest_version and (s.type = 0 or m.version = s.src_version)
   and (s.group_id is not null or m.version = any (s.src_versions))
-  and not exists (select from task t where t.job_id = s.job_id and t.device_id = d.id)
+  and not exists (select from task t where t.job_id = s.job_id and t.device_id = d.id and t.dynamic)
   and not exists (select from active_task a where a.device_id = d.id and (not s.multi_module or a.module in ('', s.module)));
 
 -- name: strategy_swept
@@ -105,7 +105,7 @@ select id from strategy_check where product_id = $1::bigint order by id limit $2
 select c.id as check_id, c.device_id, nullif(c.module, '') as reported, c.reported_ms, s.job_id, m.version,
        s.group_id is not null and exists (select from device_group_device v
 		where v.group_id = s.group_id and v.device_id = d.id) as member,
-       (select count(*) from task t where t.job_id = s.job_id and t.device_id = c.device_id) as matches,
+       (select count(*) from task t where t.job_id = s.job_id and t.device_id = c.device_id and t.dynamic) as matches,
        coalesce(h.hold, 0) as hold
 from unnest($2::bigint[]) as u(id)
 join strategy_check c on c.id = u.id
@@ -137,8 +137,8 @@ with job_now as (
 	from job j join job_run r on r.job_id = j.id join firmware f on f.id = j.firmware_id
 	where j.id = $1::bigint
 ), made as (
-	insert into task (job_id, seq, device_id, state, order_no, timeout_min, src_version, created_ms, modified_ms)
-	select j.id, j.made_seq + u.n, u.device_id, j.state, j.order_no, j.timeout_min, u.version, $4::bigint, $4
+	insert into task (job_id, seq, device_id, state, order_no, timeout_min, src_version, created_ms, modified_ms, dynamic)
+	select j.id, j.made_seq + u.n, u.device_id, j.state, j.order_no, j.timeout_min, u.version, $4::bigint, $4, true
 	from job_now j cross join unnest($2::bigint[], $3::text[]) with ordinality as u(device_id, version, n)
 	returning seq, device_id
 ), active as (

@@ -75,7 +75,7 @@ with named as materialized (
 )
 select t.seq, t.state, t.task_desc, t.progress, t.src_version, t.device_id, n.name as device_name, t.created_ms,
        t.modified_ms, t.timeout_min
-from named n join task_now t on t.job_id = n.job_id and t.device_id = n.id
+from named n cross join lateral task_of(n.job_id, n.id) o join task_now t on t.job_id = n.job_id and t.seq = o.seq
 order by t.seq;
 
 -- name: task_unfinished

@@ -65,8 +65,7 @@ where d.product_id = $1::bigint and d.name = any ($4::text[]) and j.firmware_id 
 -- out: there
 select exists (select from device d
 	join job j on j.firmware_id = $2::bigint and ($3::bigint is null or j.id = $3)
-	join job_run r on r.job_id = j.id
-	join task t on t.job_id = j.id and t.device_id = d.id and t.seq <= r.made_seq
+	cross join lateral task_of(j.id, d.id)
 	where d.product_id = $1::bigint and d.name = any ($4::text[])) as there;
 
 -- name: move_making

@@ -250,7 +250,7 @@ class Stack(Logged):
 
     def broken(self):
         """What must always hold, in SQL -> rows that break it: counters are the counted rows, an unfinished task
-        holds its device and nothing else does, and the last event of a task says its state."""
+        holds its device and nothing else does, the last event of a task says its state, and it is found by its device."""
         return self.sql("""
             with counted as (
                 select job_id, array_agg(n order by state) as states from (
@@ -281,6 +281,10 @@ class Stack(Logged):
             from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
             left join told e on e.job_id = t.job_id and e.seq = t.seq
             where e.to_state is distinct from t.state
+            union all
+            select 'not found by its device', t.job_id, t.seq, t.device_id::text
+            from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq
+            where not exists (select from task_of(t.job_id, t.device_id) o where o.seq = t.seq)
             limit 20""")
 
     def log(self):

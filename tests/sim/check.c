@@ -126,7 +126,8 @@ static void check_device_tallies(struct world *w)
 		       (long long)row_int_or(r, 0, 4, 0), (long long)row_int(r, 0, 3), (long long)row_int_or(r, 0, 5, 0));
 }
 
-/* What lists of one state go by: blocks that count what is there, and no written order that covers a task still. */
+/* What lists go by: blocks that count what is there, no written order that covers a task still, tasks found by their
+ * devices. */
 static void check_tallies(struct world *w)
 {
 	struct rows *r = query(w, "with there as ("
@@ -148,6 +149,11 @@ static void check_tallies(struct world *w)
 		     " where o.done and t.order_no < o.no and (o.state_mask >> t.state) & 1 = 1 limit 1");
 	if (rows_count(r) > 0)
 		broken(w, "task %lld of job key %lld is covered by an order that is written", (long long)row_int(r, 0, 1),
+		       (long long)row_int(r, 0, 0));
+	r = query(w, "select t.job_id, t.seq from task t join job_run r on r.job_id = t.job_id and t.seq <= r.made_seq"
+		     " where not exists (select from task_of(t.job_id, t.device_id) o where o.seq = t.seq) limit 1");
+	if (rows_count(r) > 0)
+		broken(w, "task %lld of job key %lld is not found by its device", (long long)row_int(r, 0, 1),
 		       (long long)row_int(r, 0, 0));
 }
 
