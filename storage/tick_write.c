@@ -119,6 +119,16 @@ static bool to_be_told(const struct tick_event *e)
 	return (e->to == TASK_SUCCEEDED || e->to == TASK_FAILED) && e->why != WHY_CONFLICT;
 }
 
+static void moves_of(struct args *a, const struct tick_event *e, size_t n)
+{
+	INTS(a, n, e[i].at_ms);
+	INTS(a, n, e[i].job_id);
+	INTS(a, n, e[i].seq);
+	INTS(a, n, e[i].to);
+	INTS(a, n, e[i].why);
+	TEXTS(a, n, e[i].detail);
+}
+
 static enum err tell(struct db *db, const struct tick_event *e, size_t n)
 {
 	struct args a;
@@ -126,12 +136,7 @@ static enum err tell(struct db *db, const struct tick_event *e, size_t n)
 	if (n == 0)
 		return OK;
 	args_init(&a, db);
-	INTS(&a, n, e[i].at_ms);
-	INTS(&a, n, e[i].job_id);
-	INTS(&a, n, e[i].seq);
-	INTS(&a, n, e[i].to);
-	INTS(&a, n, e[i].why);
-	TEXTS(&a, n, e[i].detail);
+	moves_of(&a, e, n);
 	return db_run(db, S_tick_tell, &a, NULL);
 }
 
@@ -144,13 +149,8 @@ enum err store_tick_log(struct db *db, const struct tick_event *e, size_t n)
 	if (n == 0)
 		return OK;
 	args_init(&a, db);
-	INTS(&a, n, e[i].at_ms);
-	INTS(&a, n, e[i].job_id);
-	INTS(&a, n, e[i].seq);
+	moves_of(&a, e, n);
 	INTS(&a, n, e[i].from);
-	INTS(&a, n, e[i].to);
-	INTS(&a, n, e[i].why);
-	TEXTS(&a, n, e[i].detail);
 	TRY(db_run(db, S_tick_log, &a, NULL));
 	for (size_t i = 0; i < n; i++)
 		if (to_be_told(&e[i]))

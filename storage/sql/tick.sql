@@ -154,12 +154,12 @@ from unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[],
 where r.job_id = u.job_id;
 
 -- name: tick_log
--- in: bigint[] bigint[] int[] smallint[] smallint[] smallint[] text[]
+-- in: bigint[] bigint[] int[] smallint[] smallint[] text[] smallint[]
 -- out:
 insert into task_event (at_ms, job_id, seq, to_seq, from_state, to_state, why, detail)
 select at_ms, job_id, seq, seq, from_state, to_state, why, detail
-from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[])
-	as u(at_ms, job_id, seq, from_state, to_state, why, detail);
+from unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[])
+	as u(at_ms, job_id, seq, to_state, why, detail, from_state);
 
 -- name: tick_tell
 -- in: bigint[] bigint[] int[] smallint[] smallint[] text[]
