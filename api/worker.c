@@ -8,6 +8,7 @@
 #include "engine/base/metrics.h"
 #include "storage/account.h"
 #include "storage/audit.h"
+#include "storage/gather.h"
 #include "storage/nonce.h"
 #include "storage/txn.h"
 
@@ -29,6 +30,7 @@ struct workers {
 	const struct api_env *env;
 	struct auth auth;
 	struct queue *requests;
+	struct gather *gather;
 	void (*reply)(void *ctx, struct request *rq);
 	void *reply_ctx;
 	size_t n;
@@ -282,6 +284,7 @@ struct workers *workers_start(const struct config *config, const struct api_env 
 	all->env = env;
 	all->auth = *auth;
 	all->requests = requests;
+	all->gather = gather_new();
 	all->reply = reply;
 	all->reply_ctx = reply_ctx;
 	all->n = n;
@@ -290,6 +293,7 @@ struct workers *workers_start(const struct config *config, const struct api_env 
 		struct db_options o = { .conninfo = config->database,
 					.name = "otad api",
 					.read_only = true,
+					.gather = all->gather,
 					.check_statements = i == 0 };
 
 		w->all = all;
@@ -310,6 +314,7 @@ void workers_stop(struct workers *all)
 		db_free(all->one[i].db);
 		arena_free(&all->one[i].arena);
 	}
+	gather_free(all->gather);
 	free(all);
 }
 

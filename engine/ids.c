@@ -5,7 +5,6 @@
 
 #include "engine/base/crypto.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define VALUE_BYTES 10
@@ -100,13 +99,17 @@ bool id_parse(enum id_kind kind, const char *text, int64_t *ret_a, int64_t *ret_
 
 void request_id_new(char out[37])
 {
+	static const char digits[] = "0123456789ABCDEF";
 	unsigned char r[16];
-	char text[64];
 
 	crypto_random(r, sizeof r);
 	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40); /* version 4 */
 	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-	(void)snprintf(text, sizeof text, "%02X%02X%02X%02X-%02X%02X-%02X%02X-%02X%02X-%02X%02X%02X%02X%02X%02X", r[0], r[1],
-		       r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
-	memcpy(out, text, 37);
+	for (size_t i = 0; i < sizeof r; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*out++ = '-';
+		*out++ = digits[r[i] >> 4];
+		*out++ = digits[r[i] & 15];
+	}
+	*out = '\0';
 }

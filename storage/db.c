@@ -108,6 +108,16 @@ bool db_in_txn(const struct db *db)
 	return db->in_txn;
 }
 
+int64_t db_until(const struct db *db)
+{
+	return db->until_ms;
+}
+
+struct gather *db_gather(const struct db *db)
+{
+	return db->opt.gather;
+}
+
 int64_t db_touched(const struct db *db)
 {
 	return db->touched;
@@ -398,7 +408,7 @@ static enum err plans_renew(struct db *db)
 }
 
 /* Statements are looked at when one is wanted, so that migrations can run on a connection whose tables do not exist yet. */
-static enum err ready(struct db *db)
+enum err db_ready(struct db *db)
 {
 	enum err e;
 
@@ -437,7 +447,7 @@ void db_begin_anew(struct db *db)
 
 enum err db_begin(struct db *db)
 {
-	TRY(ready(db));
+	TRY(db_ready(db));
 	ensure(!db->in_txn);
 	TRY(simple(db, "begin",
 		   db->opt.read_only		       ? "begin read write"
@@ -526,16 +536,15 @@ static enum err send(struct db *db, const struct stmt_def *d, const struct args 
 	return OK;
 }
 
-enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
+enum err db_result(struct db *db, enum stmt s, const struct args *a, PGresult **ret)
 {
 	const struct stmt_def *d = &stmt_table[s];
 	int64_t start = clock_boot_us(), took;
-	struct rows *rows;
 	PGresult *r = NULL;
 	enum err e;
 
 	ensure(s > STMT_NONE && s < STMT_COUNT);
-	TRY(ready(db));
+	TRY(db_ready(db));
 	TRY(prepare(db, s));
 	TRY(send(db, d, a));
 	e = collect(db, d->name, &r);
@@ -544,6 +553,16 @@ enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **
 	metric_observe_us(M_DB_SECONDS, d->name, took);
 	TRY(e);
 	db->touched = strtoll(PQcmdTuples(r)[0] ? PQcmdTuples(r) : "0", NULL, 10);
+	*ret = r;
+	return OK;
+}
+
+enum err db_run(struct db *db, enum stmt s, const struct args *a, struct rows **ret)
+{
+	PGresult *r = NULL;
+	struct rows *rows;
+
+	TRY(db_result(db, s, a, &r));
 	rows = rows_new(db->arena, r);
 	if (ret)
 		*ret = rows;

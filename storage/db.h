@@ -15,6 +15,7 @@
 #include "storage/stmt.h"
 
 struct db;
+struct gather;
 
 struct db_options {
 	const char *conninfo;
@@ -27,6 +28,7 @@ struct db_options {
 		DB_PLANS_EACH,	 /* in transactions for the values of each call: one may concern ten rows, the next a million */
 	} plans;
 	bool read_only;        /* outside a transaction, statements may only read */
+	struct gather *gather; /* what the connections of a pool ask together (storage/gather.h); NULL: nothing */
 	bool check_statements; /* compare every statement with its declaration; once per process is enough */
 };
 

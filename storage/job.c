@@ -2,6 +2,7 @@
 #include "storage/job.h"
 
 #include "engine/strategy.h"
+#include "storage/gather.h"
 #include "storage/strategy.h"
 
 #include <string.h>
@@ -243,13 +244,10 @@ static struct job_view job_view(const struct rows *r, int i)
 enum err store_job_get(struct db *db, int64_t account_id, int64_t job_id, struct job_view *ret)
 {
 	struct rows *r;
-	struct args a;
+	int row;
 
-	args_init(&a, db);
-	arg_int(&a, job_id);
-	arg_int(&a, account_id);
-	TRY(db_one(db, S_job_get, &a, &r));
-	*ret = job_view(r, 0);
+	TRY(gather_row(db, S_job_get, C_job_get_no, job_id, account_id, &r, &row));
+	*ret = job_view(r, row);
 	return OK;
 }
 

@@ -12,10 +12,16 @@ static void result_release(void *r)
 
 struct rows *rows_new(struct arena *a, PGresult *result)
 {
+	return rows_shared(a, result, result, result_release);
+}
+
+struct rows *rows_shared(struct arena *a, PGresult *result, void *of, void (*release)(void *of))
+{
 	struct rows *r = ARENA_NEW(a, struct rows);
 
 	r->arena = a;
-	r->result = arena_own(a, result, result_release);
+	r->result = result;
+	(void)arena_own(a, of, release);
 	return r;
 }
 

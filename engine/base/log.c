@@ -84,10 +84,17 @@ void log_write(enum log_id ev, const struct log_field *fields)
 		return;
 	buf_init(&b, (size_t)64 * 1024);
 	format_utc_ms(clock_now(), time);
-	buf_addf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", time, level_names[events[ev].level],
-		 events[ev].name);
+	buf_adds(&b, "{\"time\":\"");
+	buf_adds(&b, time);
+	buf_adds(&b, "\",\"level\":\"");
+	buf_adds(&b, level_names[events[ev].level]);
+	buf_adds(&b, "\",\"event\":\"");
+	buf_adds(&b, events[ev].name);
+	buf_addc(&b, '"');
 	for (const struct log_field *f = fields; f->key; f++) {
-		buf_addf(&b, ",\"%s\":", f->key);
+		buf_adds(&b, ",\"");
+		buf_adds(&b, f->key);
+		buf_adds(&b, "\":");
 		if (f->is_number)
 			buf_addf(&b, "%lld", (long long)f->number);
 		else

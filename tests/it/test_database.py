@@ -183,3 +183,90 @@ def call_cut(api, name):
     except (OSError, http.client.HTTPException):
         return True
     return False
+
+
+# ---- calls that ask for the same kind of row at the same time (storage/gather.h) ----
+
+class Alike:
+    """Calls of QueryOTAJob, of which the first waits for a lock in PostgreSQL and all others for the first."""
+
+    def __init__(self, stack, api, jobs):
+        self.stack, self.api, self.jobs, self.answers, self.holder = stack, api, jobs, [], connect(stack)
+        wait_until(self.connected)
+
+    def start(self, jobs):
+        calls = [threading.Thread(target=lambda j=j: self.answers.append((j, self.api.call("QueryOTAJob", JobId=j))))
+                 for j in jobs]
+        for t in calls:
+            t.start()
+        return calls
+
+    def connected(self):
+        """All workers: connecting takes its time."""
+        for t in self.start(self.jobs):
+            t.join()
+        self.answers.clear()
+        return self.stack.sql_one("select count(*) from pg_stat_activity where application_name = 'otad api'") == 8
+
+    def ask(self):
+        self.holder.cursor().execute("lock table device_group in access exclusive mode")
+        self.calls = self.start(self.jobs[:1])
+        wait_until(lambda: waiting(self.stack) == 1)
+        self.calls += self.start(self.jobs[1:])
+        wait_until(lambda: self.stack.metric("otad_db_in_line") == 7)
+
+    def end(self):
+        self.holder.rollback()
+        for t in self.calls:
+            t.join()
+        return self.answers
+
+    def statements(self):
+        return self.stack.metric("otad_db_statement_duration_seconds_count", statement="job_get")
+
+
+@pytest.fixture
+def alike(stack, api, stranger, fleet, otad_default):
+    stack.restart_otad(database_timeout_ms=600_000, api_answer_ms=600_000, api_workers=8)
+    f = fleet(1, online=False)
+    versions = [f"2.{n}" for n in range(5)]
+    jobs = [api.job(api.firmware(f.pk, v), OverwriteMode=2) for v in versions]
+    foreign = stranger.job(stranger.firmware(stranger.device(stranger.product())["ProductKey"]))
+    a = Alike(stack, api, [jobs[0], jobs[1], foreign, jobs[2], jobs[1], jobs[3], jobs[4], jobs[0]])
+    yield a, dict(zip(jobs, versions))
+    a.holder.close()
+
+
+def check_alike(answers, jobs):
+    assert len(answers) == 8
+    for job, answer in answers:
+        if job in jobs:
+            assert (answer.body["Data"]["JobId"], answer.body["Data"]["DestVersion"]) == (job, jobs[job])
+        else:
+            assert answer.code == "iot.firmware.InvalidOTAJobId"
+
+
+def test_calls_that_wait_ask_together(stack, alike):
+    calls, jobs = alike
+    statements, gathered = calls.statements(), stack.metric("otad_db_gathered_total")
+    calls.ask()
+    check_alike(calls.end(), jobs)
+    assert calls.statements() == statements + 2
+    assert stack.metric("otad_db_gathered_total") == gathered + 6
+    assert stack.metric("otad_db_in_line") == 0
+
+
+def test_who_asked_for_all_is_cut_off(stack, alike):
+    """The next asks for all; when it is cut off as well, the others ask for themselves. Those who were cut off come to the
+    line once more."""
+    calls, jobs = alike
+
+    def cut():
+        assert stack.sql("""select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'otad api'
+                            and wait_event_type = 'Lock' and query like '%%with ordinality%%'""") == [(True,)]
+    calls.ask()
+    cut()
+    wait_until(lambda: stack.metric("otad_db_in_line") == 7 and waiting(stack) == 1)
+    cut()
+    wait_until(lambda: stack.metric("otad_db_in_line") == 1 and waiting(stack) == 7)
+    check_alike(calls.end(), jobs)
