@@ -108,17 +108,24 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 	return view_rows(db, master, r, ret);
 }
 
-enum err store_device_page_tags(struct db *db, int64_t account_id, int64_t instance_id, const char *tags,
-				int64_t from, int64_t count, struct device_views *ret, int64_t *ret_total)
+/* A page of many devices with the same tags is near in the first eighth of them. */
+#define NEAR 8
+
+enum err store_device_page_tags(struct db *db, int64_t instance_id, const char *tags, int64_t from,
+				int64_t count, struct device_views *ret, int64_t *ret_total)
 {
 	struct rows *r;
 	struct args a;
 
 	args_init(&a, db);
-	arg_int(&a, account_id);
 	arg_int(&a, instance_id);
 	arg_text(&a, tags);
-	TRY(db_page(db, S_device_tags_count, S_device_tags_page, &a, from, count, &r, ret_total));
+	TRY(db_one(db, S_device_tags_count, &a, &r));
+	*ret_total = row_int(r, 0, C_device_tags_count_n);
+	arg_int(&a, from);
+	arg_int(&a, count);
+	TRY(db_run(db, (from + count) * NEAR < *ret_total ? S_device_tags_page_near : S_device_tags_page, &a,
+		   &r));
 	return view_rows(db, NULL, r, ret);
 }
 

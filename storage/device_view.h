@@ -49,9 +49,8 @@ enum err store_device_page_status(struct db *db, const struct seal_key *master, 
 				  int64_t instance_id, int64_t product_id, const char *status, int64_t from,
 				  int64_t count, struct device_views *ret, int64_t *ret_total) MUST_USE;
 /* Devices of an instance that have all of these tags (a JSON object of texts). */
-enum err store_device_page_tags(struct db *db, int64_t account_id, int64_t instance_id, const char *tags,
-				int64_t from, int64_t count, struct device_views *ret,
-				int64_t *ret_total) MUST_USE;
+enum err store_device_page_tags(struct db *db, int64_t instance_id, const char *tags, int64_t from,
+				int64_t count, struct device_views *ret, int64_t *ret_total) MUST_USE;
 
 struct device_counts {
 	int64_t devices, active, online;

@@ -5,6 +5,7 @@
  *
  *   is device D in group G     exists (select from device_group_device where group_id = G and device_id = D)
  *   devices of group G         select device_id from device_group_device where group_id = G
+ *   ... with names in a range  device_group_found(G, from, to): found by indexes of names and tags
  *   groups of device D         select group_id from device_group_device where device_id = D
  *   what a GROUP job means     group_id in (select device_group_family(G)): G, those above it, those below it
  *

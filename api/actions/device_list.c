@@ -242,7 +242,7 @@ static enum err tags_run(struct call *c, const void *in_, void *out_)
 	int64_t total = 0;
 
 	if (tags_asked_json(c->arena, &in->tags, &wanted))
-		TRY(store_device_page_tags(c->db, c->account_id, c->instance_id, wanted, page_from(&in->page),
+		TRY(store_device_page_tags(c->db, c->instance_id, wanted, page_from(&in->page),
 					   page_size(&in->page), &d, &total));
 	out->page = page_show(&in->page, total);
 	out->data = show_devices(c->arena, &d, show_local);

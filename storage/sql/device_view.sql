@@ -56,13 +56,16 @@ where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint i
 -- out: id product_key product_name node_type name nickname secret created_ms modified_ms version status ip active_ms online_ms changed_ms
 -- The same devices. Reads only the blocks that the page is in.
 with tally as (
-	select t.product_id, t.block, c.n, sum(c.n) over (order by t.block desc) - sum(c.n) over (partition by t.block) as before
-	from product p
-	join device_tally t on t.group_id = 0 and t.product_id = p.id
-	cross join lateral (
-		select case $4::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
-			when 'DISABLE' then n_disabled else n_unactive + n_offline + n_online + n_disabled end as n) c
-	where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3) and c.n > 0
+	select product_id, block, n, sum(n) over (order by block desc) - sum(n) over (partition by block) as before
+	from (
+		select t.product_id, t.block, sum(case $4::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline
+			when 'ONLINE' then n_online when 'DISABLE' then n_disabled
+			else n_unactive + n_offline + n_online + n_disabled end)::int as n
+		from product p
+		join device_tally t on t.group_id = 0 and t.product_id = p.id
+		where p.account_id = $1::bigint and p.instance_id = $2::bigint and ($3::bigint is null or p.id = $3)
+		group by t.product_id, t.block) c
+	where n > 0
 ), part as materialized (
 	select product_id, block, before, sum(n) over (partition by block) as n from tally
 ), k as (
@@ -83,27 +86,34 @@ from k join device_shown v on v.id = k.id
 order by v.id desc;
 
 -- name: device_tags_count
--- in: bigint bigint jsonb
+-- in: bigint jsonb
 -- out: n
-select count(*) as n
-from device_tags t
-join device d on d.id = t.device_id
-join product p on p.id = d.product_id
-where t.tags @> $3::jsonb and p.account_id = $1::bigint and p.instance_id = $2::bigint;
+select count(*) as n from device_tags where words @> device_tag_words($1::bigint, $2::jsonb);
 
 -- name: device_tags_page
--- in: bigint bigint jsonb bigint bigint
+-- in: bigint jsonb bigint bigint
 -- out: id product_key product_name node_type name nickname secret created_ms modified_ms version status ip active_ms online_ms changed_ms
--- Devices of instance $2 that have all of the tags $3.
+-- Devices of instance $1 that have all of the tags $2, when they are few: all of them are read.
 select v.id, v.product_key, v.product_name, v.node_type, v.name, v.nickname, v.secret, v.created_ms, v.modified_ms, v.version,
 	v.status, v.ip, v.active_ms, v.online_ms, v.changed_ms
 from (
-	select d.id
-	from device_tags t
-	join device d on d.id = t.device_id
-	join product p on p.id = d.product_id
-	where t.tags @> $3::jsonb and p.account_id = $1::bigint and p.instance_id = $2::bigint
-	order by d.id desc offset $4::bigint limit $5::bigint) k
+	select device_id as id
+	from (select device_id from device_tags where words @> device_tag_words($1::bigint, $2::jsonb) offset 0) t
+	order by device_id desc offset $3::bigint limit $4::bigint) k
+join device_shown v on v.id = k.id
+order by v.id desc;
+
+-- name: device_tags_page_near
+-- in: bigint jsonb bigint bigint
+-- out: id product_key product_name node_type name nickname secret created_ms modified_ms version status ip active_ms online_ms changed_ms
+-- The same when they are many and the page is near: goes from the newest device to the page's end.
+select v.id, v.product_key, v.product_name, v.node_type, v.name, v.nickname, v.secret, v.created_ms, v.modified_ms, v.version,
+	v.status, v.ip, v.active_ms, v.online_ms, v.changed_ms
+from (
+	select t.device_id as id
+	from (select device_id, words from device_tags order by device_id desc offset 0) t
+	where t.words @> device_tag_words($1::bigint, $2::jsonb)
+	offset $3::bigint limit $4::bigint) k
 join device_shown v on v.id = k.id
 order by v.id desc;
 

@@ -88,13 +88,11 @@ from (
 	union all
 	select (state = 1)::int, (state = 2)::int, (state = 3)::int, (state >= 4)::int, (state = 5)::int
 	from (
-		select (select device_tally_state(d.disabled, s.online)
-			from device d left join device_session s on s.device_id = d.id
-			where d.id = v.device_id and ($2 is null or d.product_id = $2)) as state
-		from device_group_device v
-		where v.group_id = $1 and exists (select from device_group where id = $1 and not tallied)
+		select (select device_tally_state(f.disabled, s.online)
+			from (select) one left join device_session s on s.device_id = f.device_id) as state
+		from device_group_found($1, '', '~') f
+		where ($2 is null or f.product_id = $2) and exists (select from device_group where id = $1 and not tallied)
 		offset 0) c
-	where state is not null
 ) u;
 
 -- name: group_page_count
@@ -171,7 +169,8 @@ delete from device_group_member where group_id = $1::bigint and device_id = any 
 -- name: group_devices_count
 -- in: bigint text text text text
 -- out: n in_blocks
--- Devices of group $1, only those of ProductKey $2, of name $3, with names that begin with $4, of status $5. in_blocks:
+-- Devices of group $1, only those of ProductKey $2, of name $3, with names that begin with $4 (no name has a character
+-- above 'z'), of status $5. in_blocks:
 -- group_devices_in_blocks is to list them.
 select case when q.in_blocks then (
 	select coalesce(sum(case $5::text when 'UNACTIVE' then n_unactive when 'OFFLINE' then n_offline when 'ONLINE' then n_online
@@ -181,12 +180,11 @@ select case when q.in_blocks then (
 	  and ($2::text is null or t.product_id = (select p.id from product p where p.product_key = $2))
 ) else (
 	select count(*)
-	from device_group_device v
-	where v.group_id = $1
-	  and (($2 is null and $3 is null and $4 is null and $5 is null) or exists (
-		select from device_shown d
-		where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
-		  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)))
+	from device_group_found($1, coalesce($3, $4, ''), coalesce($3, $4, '') || '~') f
+	where ($2 is null or f.product_id = (select p.id from product p where p.product_key = $2)) and ($3 is null or f.name = $3)
+	  and case when $5 is null then true else (
+		select device_status(f.disabled, s.active_ms, s.online)
+		from (select) one left join device_session s on s.device_id = f.device_id) = $5 end
 ) end as n, q.in_blocks
 from (select coalesce(bool_and(tallied), false) and $3::text is null and $4::text is null as in_blocks
       from device_group where id = $1) q;
@@ -198,14 +196,14 @@ from (select coalesce(bool_and(tallied), false) and $3::text is null and $4::tex
 select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,
        d.online_ms
 from (
-	select v.device_id
-	from device_group_device v
-	where v.group_id = $1::bigint and v.device_id < $6::bigint
-	  and (($2::text is null and $3::text is null and $4::text is null and $5::text is null) or exists (
-		select from device_shown d
-		where d.id = v.device_id and ($2 is null or d.product_key = $2) and ($3 is null or d.name = $3)
-		  and ($4 is null or starts_with(d.name, $4)) and ($5 is null or d.status = $5)))
-	order by v.device_id desc offset $7::bigint limit $8::bigint) k
+	select f.device_id
+	from device_group_found($1::bigint, coalesce($3::text, $4::text, ''), coalesce($3, $4, '') || '~') f
+	where f.device_id < $6::bigint
+	  and ($2::text is null or f.product_id = (select p.id from product p where p.product_key = $2)) and ($3 is null or f.name = $3)
+	  and case when $5::text is null then true else (
+		select device_status(f.disabled, s.active_ms, s.online)
+		from (select) one left join device_session s on s.device_id = f.device_id) = $5 end
+	order by f.device_id desc offset $7::bigint limit $8::bigint) k
 join device_shown d on d.id = k.device_id
 order by d.id desc;
 

@@ -225,15 +225,19 @@ TRULY = """
             select 0 as id union all select group_id from device_group_member where device_id = d.id) g
         group by 1, 2, 3)
     select * from there full join (
-        select * from device_tally where n_unactive <> 0 or n_offline <> 0 or n_online <> 0 or n_disabled <> 0
-            or n_disabled_active <> 0) told
+        select group_id, product_id, block, sum(n_unactive) as n_unactive, sum(n_offline) as n_offline,
+               sum(n_online) as n_online, sum(n_disabled) as n_disabled, sum(n_disabled_active) as n_disabled_active
+        from device_tally group by 1, 2, 3
+        having (sum(n_unactive), sum(n_offline), sum(n_online), sum(n_disabled), sum(n_disabled_active)) <> (0, 0, 0, 0, 0)
+    ) told
     using (group_id, product_id, block, n_unactive, n_offline, n_online, n_disabled, n_disabled_active)
     where there.group_id is null or told.group_id is null"""
 
 
 class Fleet:
-    """Devices of a product: of ten four are ONLINE, three OFFLINE, three UNACTIVE; a few are DISABLE. Every third is in a
-    static group; two dynamic ones have the whole product, and its devices that are ONLINE."""
+    """Devices of a product: of ten four are ONLINE, three OFFLINE, three UNACTIVE; a few are DISABLE. All have a tag site,
+    of ten values, and a few a tag rare. Every third is in a static group; dynamic ones have the whole product, its devices
+    that are ONLINE, a hundredth of it by name, and those with a tag."""
 
     def __init__(self, api, stack, db, names):
         self.pk = api.product()
@@ -248,11 +252,15 @@ class Fleet:
         self.static = self.group(db, api.must("CreateDeviceGroup", GroupName="third" + self.pk[-6:])["Data"]["GroupId"])
         db.ask("insert into device_group_member select %s, id from device where product_id = %s and id %% 3 = 0", self.static,
                self.product)
-        self.whole, self.online = (
+        db.ask("""insert into device_tags select id, jsonb_build_object('site', 'p' || id %% 10)
+            || case when id %% 1000 = 3 then '{"rare": "yes"}' else '{}' end::jsonb from device where product_id = %s""",
+               self.product)
+        self.whole, self.online, self.named, self.rare, self.rare_like = (
             self.group(db, api.must("CreateDeviceDynamicGroup", IotInstanceId=instance, GroupName=f"dyn{n}{self.pk[-6:]}",
                                     DynamicGroupExpression=f'product_key = "{self.pk}"{more}')["Data"]["GroupId"])
-            for n, more in enumerate(("", ' and status = "ONLINE"')))
-        db.ask("analyze device, device_session, device_tally, device_group, device_group_member, product")
+            for n, more in enumerate(("", ' and status = "ONLINE"', ' and name LIKE "e00001%"', ' and tags.rare = "yes"',
+                                      ' and name LIKE "e%" and tags.rare LIKE "y%" and status = "ONLINE"')))
+        db.ask("vacuum analyze device, device_session, device_tags, device_tally, device_group, device_group_member, product")
 
     @staticmethod
     def group(db, shown):
@@ -317,6 +325,59 @@ def test_a_page_of_a_group_reads_its_blocks(db, fleet, which, status):
                 assert read.get(table, 0) <= blocks * BLOCK + len(page), (start, below, blocks, read)
 
 
+@pytest.mark.parametrize("filters", [("e0000123", None), (None, "e00004"), (None, "e0000"), (None, "zz")])
+@pytest.mark.parametrize("which", ["whole", "static", "named"])
+def test_devices_of_a_group_are_found_by_their_names(db, fleet, which, filters):
+    group, (name, prefix) = getattr(fleet, which), filters
+    ids = [i for i, in db.ask("""select d.id from device d join device_group_device v on v.device_id = d.id and v.group_id = %s
+        where d.product_id = %s and (%s::text is null or d.name = %s) and (%s::text is null or left(d.name, length(%s)) = %s)
+        order by d.id desc""", group, fleet.product, name, name, prefix, prefix, prefix)]
+    assert db.run("group_devices_count", group, fleet.pk, name, prefix, None) == [(len(ids), False)]
+    args = (group, None, name, prefix, None, 2**63 - 1, 0, 200)
+    assert [r[0] for r in db.run("group_devices", *args)] == ids[:200]
+    if which != "static":  # the members of a static group are looked at one by one
+        for statement_, of in (("group_devices_count", args[:5]), ("group_devices", args)):
+            read = db.rows_read(statement_, *of)
+            assert read.get("device", 0) <= 3 * len(ids), read
+
+
+@pytest.mark.parametrize("which", ["named", "rare", "rare_like"])
+def test_groups_by_names_and_tags_are_found(db, fleet, which):
+    group = getattr(fleet, which)
+    there = {"named": "d.name like 'e00001%%'", "rare": "d.id %% 1000 = 3",
+             "rare_like": "d.id %% 1000 = 3 and d.status = 'ONLINE'"}[which]
+    ids = [i for i, in db.ask(f"select d.id from device_shown d where d.product_id = %s and {there} order by d.id desc",
+                              fleet.product)]
+    found = 100 if which == "named" else DEVICES // 1000
+    active, online = db.ask("""select count(*) filter (where active_ms is not null), count(*) filter (where status = 'ONLINE')
+        from device_shown where id = any (%s)""", ids)[0]
+    assert db.run("group_counts", group, None) == [(len(ids), active, online)]
+    assert [r[0] for r in db.run("group_devices", group, None, None, None, None, 2**63 - 1, 0, 200)] == ids
+    for statement_, args in (("group_counts", (group, None)), ("group_devices_count", (group, None, None, None, "ONLINE")),
+                             ("group_devices", (group, None, None, None, None, 2**63 - 1, 0, 200))):
+        read = db.rows_read(statement_, *args)
+        for table in ("device", "device_tags", "device_session"):
+            assert read.get(table, 0) <= 3 * found, (statement_, read)
+
+
+@pytest.mark.parametrize("tags, each", [('{"rare": "yes"}', 1000), ('{"site": "p3", "rare": "yes"}', 1000),
+                                        ('{"site": "p7", "rare": "yes"}', None), ('{"site": "p3"}', 10)])
+def test_devices_are_found_by_tags(db, fleet, tags, each):
+    ids = [i for i, in db.ask("""select device_id from device_tags t join device d on d.id = t.device_id
+        where d.product_id = %s and t.tags @> %s::jsonb order by 1 desc""", fleet.product, tags)]
+    assert len(ids) == (DEVICES // each if each else 0)
+    assert db.run("device_tags_count", fleet.instance, tags) == [(len(ids),)]
+    assert db.run("device_tags_count", fleet.instance + 1, tags) == [(0,)]
+    for page in ("device_tags_page", "device_tags_page_near"):
+        assert [r[0] for r in db.run(page, fleet.instance, tags, 5, 50)] == ids[5:55]
+    assert set(db.rows_read("device_tags_count", fleet.instance, tags)) == {"device_tags"}
+    read = db.rows_read("device_tags_page", fleet.instance, tags, 5, 50)
+    assert read.get("device", 0) <= 50 and (each == 10 or read["device_tags"] <= len(ids)), read
+    if each == 10:
+        read = db.rows_read("device_tags_page_near", fleet.instance, tags, 5, 50)
+        assert read["device_tags"] <= 56 * each and read["device"] <= 50, read
+
+
 def test_tallies_follow(api, db, fleet):
     """Every way in which a device comes, changes its status or its groups, and goes."""
     assert db.ask(TRULY) == []
@@ -378,3 +439,27 @@ def test_a_status_that_changes_twice_at_once_counts_once(stack, db, fleet):
         assert db.ask(TRULY) == []
     first.close()
     second.close()
+
+
+def test_registrations_at_the_same_time_do_not_wait(stack, db, api, fleet):
+    """Each counts in a row of its own, and all of them are one number."""
+    began = db.one("select count(*) from device where product_id = %s", fleet.product)
+    sessions = [psycopg2.connect(stack.pg, options="-c lock_timeout=10s") for _ in range(4)]
+    for turn in range(2):
+        for n, s in enumerate(sessions):
+            s.cursor().execute("""insert into device (product_id, name, secret, created_ms)
+                select %s, 'wait_' || x || '_' || %s, '', 1 from generate_series(1, 3) as x""", (fleet.product, 10 * turn + n))
+        for s in sessions:
+            s.commit()
+    for s in sessions:
+        s.close()
+    assert db.ask(TRULY) == []
+    assert db.run("product_devices", fleet.product) == [(began + 24,)]
+    assert db.one("select max(n) from (select count(*) as n from device_tally where group_id = 0 and product_id = %s "
+                  "group by block) b", fleet.product) == 4
+    page = db.run("device_status_page", fleet.account, fleet.instance, fleet.product, None, 20, 50)
+    assert [r[0] for r in page] == [i for i, in db.ask(
+        "select id from device where product_id = %s order by id desc offset 20 limit 50", fleet.product)]
+    db.ask("delete from device where product_id = %s and name like 'wait_%%'", fleet.product)
+    assert db.ask(TRULY) == []
+    assert db.run("product_devices", fleet.product) == [(began,)]
