@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define LONG_PAST 1
 #define GRACE_MS 1000             /* after a connect: some SDKs subscribe first (device §4.2) */
 #define GRACE_IN_PROGRESS_MS 5000 /* it may be about to report success */
 #define REPUSH_MIN_MS 60000
@@ -80,6 +81,14 @@ static void task_fail(struct task *t, const struct job_rules *r, const struct ta
 	t->pending_version = NULL;
 	o->arm_retry_ms = t->retry_ms;
 	move(t, o, t->state, WHY_RETRY, desc);
+}
+
+void task_set_back(struct task *t, utc_ms now)
+{
+	utc_ms most = now + MS_PER_MINUTE;
+
+	t->fail_ms = t->fail_ms > most ? LONG_PAST : t->fail_ms;
+	t->push_ms = t->push_ms > most ? LONG_PAST : t->push_ms;
 }
 
 /* A report that was received before the push of a retry, or before the task was run again, belongs to the attempt

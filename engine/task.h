@@ -111,6 +111,10 @@ struct task_outcome task_step(struct task *t, const struct job_rules *r, const s
  * differential package ERR_DEVICE_NO_VERSION, ERR_SRC_VERSION_MISMATCH. Of r only the versions are read. */
 enum err task_rerun_check(const struct task *t, const struct job_rules *r, const char *version) MUST_USE;
 
+/* A failure or a push of more than a minute after `now`, which no tick is behind by, is one of before the clock was set
+ * back: long past. Else what the device says would be older until the clock is there again. */
+void task_set_back(struct task *t, utc_ms now);
+
 /* When this task may be pushed to the device's connection `conn`, which was made at conn_ms: a time in the
  * past means now; NEVER means not on this connection as things are. A connection or a push of later than `now` is one of
  * before the clock was set back: long ago. Says nothing of the job (status, pause, rate): the claim checks that. */

@@ -36,7 +36,7 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 	return OK;
 }
 
-static enum err choose(struct db *db, const struct making *m)
+static enum err choose(struct db *db, const struct making *m, utc_ms now)
 {
 	static const struct {
 		const char *selection;
@@ -57,6 +57,7 @@ static enum err choose(struct db *db, const struct making *m)
 	arg_int(&a, m->product_id);
 	arg_text(&a, m->module);
 	arg_int(&a, m->created_ms);
+	arg_int(&a, now);
 	id_format(ID_FIRMWARE, m->firmware_id, 0, firmware_id);
 	if (how[i].stmt == S_making_choose_gray)
 		arg_bytes(&a, firmware_id, sizeof firmware_id); /* with its NUL */
@@ -69,7 +70,7 @@ static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 	int64_t chosen;
 
 	TRY(db_run(db, S_making_room, NULL, NULL));
-	TRY(choose(db, m));
+	TRY(choose(db, m, now));
 	chosen = db_touched(db);
 	args_init(&a, db);
 	arg_int(&a, m->job_id);

@@ -132,7 +132,8 @@ void moves_step(struct task_moves *m, struct task_move *k, const struct task_eve
 	size_t run = run_of(m, k->t.job_id);
 	struct task_outcome o;
 
-	at.at = i64_max(e->at, k->t.modified_ms); /* the call may have waited for whoever moved it last */
+	if (k->t.modified_ms <= e->at + MS_PER_MINUTE) /* else the clock was set back since */
+		at.at = i64_max(e->at, k->t.modified_ms); /* the call may have waited for whoever moved it last */
 	o = task_step(&k->t, NULL, &at);
 
 	if (!o.changed)

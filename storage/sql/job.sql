@@ -45,7 +45,7 @@ where not exists (select from device d where d.product_id = $1::bigint and d.nam
 select d.id
 from (
 	select id from device
-	where product_id = $1::bigint and not disabled and created_ms <= $6::bigint
+	where product_id = $1::bigint and not disabled and (created_ms <= $6::bigint or created_ms > $6 + 60000)
 	order by name limit 500
 ) d cross join lateral (
 	select (select m.version from device_module m where m.device_id = d.id and m.module = $2::text) as version offset 0
@@ -61,7 +61,7 @@ limit 1;
 -- The same among all devices of the product, as a join.
 select d.id
 from device d left join device_module m on m.device_id = d.id and m.module = $2::text
-where d.product_id = $1::bigint and not d.disabled and d.created_ms <= $6::bigint
+where d.product_id = $1::bigint and not d.disabled and (d.created_ms <= $6::bigint or d.created_ms > $6 + 60000)
   and m.version is distinct from $3::text
   and ($4::text[] = '{}' or m.version = any ($4))
   and ($5::text is null or m.version = $5)
@@ -76,7 +76,7 @@ from device_group_member x
 join device d on d.id = x.device_id
 left join device_module m on m.device_id = d.id and m.module = $2::text
 where x.group_id in (select device_group_family($5::bigint))
-  and d.product_id = $1::bigint and not d.disabled and d.created_ms <= $6::bigint
+  and d.product_id = $1::bigint and not d.disabled and (d.created_ms <= $6::bigint or d.created_ms > $6 + 60000)
   and m.version is distinct from $3::text and ($4::text is null or m.version = $4)
 limit 1;
 

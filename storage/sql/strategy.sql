@@ -35,12 +35,12 @@ from gone where r.job_id = gone.job_id;
 -- name: strategy_sweep_next
 -- in: bigint
 -- out: job_id sweep_ms
--- One that is due at $1. DynamicMode 2 has reports only.
+-- One that is due at $1, or later than any would be unless the clock was set back. DynamicMode 2 has reports only.
 select s.job_id, s.sweep_ms
 from strategy s
 join job j on j.id = s.job_id
 join job_run r on r.job_id = s.job_id
-where s.sweep_ms <= $1::bigint and j.dynamic_mode = 1 and r.making = 3
+where (s.sweep_ms <= $1::bigint or s.sweep_ms > $1 + 660000) and j.dynamic_mode = 1 and r.making = 3
 order by s.job_id limit 1;
 
 -- name: strategy_sweep

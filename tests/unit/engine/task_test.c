@@ -368,6 +368,12 @@ static void what_lies_ahead_was_before_the_clock_was_set_back(void)
 	t.state = TASK_QUEUED;
 	CHECK_INT(task_due_at(&t, &r, 6, 8000000, 8000000), 8001000);
 	CHECK(task_due_at(&t, &r, 6, 8000000, 7999999) <= 7999999);
+	t = (struct task){ .state = TASK_NOTIFIED, .fail_ms = 9000000, .push_ms = 9000000 };
+	task_set_back(&t, 8940000);
+	CHECK(!progress(&t, &r, 8950000, 10, "").changed);
+	task_set_back(&t, 8939999);
+	CHECK(t.fail_ms > 0 && t.push_ms > 0 && t.fail_ms < 8000000 && t.push_ms < 8000000);
+	CHECK(progress(&t, &r, 8940000, 10, "").changed);
 }
 
 TESTS("engine/task",
