@@ -162,6 +162,7 @@ static enum err load_tasks(struct work *w)
 	for (size_t i = 0; i < n_rows; i++) {
 		struct work_task *k = &w->tasks[w->n_tasks];
 
+		task_set_back(&t[i], w->now);
 		*k = (struct work_task){ .t = t[i],
 					 .read = &t[i],
 					 .job = jobs_find(&w->g->jobs, t[i].job_id),

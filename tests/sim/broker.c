@@ -499,7 +499,7 @@ static void arrived(struct world *w, int64_t a, int64_t b, const char *text)
 		agenda_in(w, rng_skewed(&w->rng_net, 500) * US_PER_MS, delivered, a, d->conn, NULL);
 }
 
-static bool hand_over(struct mqtt *m, const struct mqtt_message *message)
+static bool hand_over_now(struct mqtt *m, const struct mqtt_message *message)
 {
 	struct world *w = m->w;
 	struct model_task *task = NULL;
@@ -527,6 +527,14 @@ static bool hand_over(struct mqtt *m, const struct mqtt_message *message)
 	m->last_arrival_us = i64_max(m->last_arrival_us, sim_now_us() + 50 + US_PER_MS * rng_skewed(&w->rng_net, 300));
 	agenda_at(w, m->last_arrival_us, arrived, (int64_t)(uintptr_t)f, 0, NULL);
 	return true;
+}
+
+static bool hand_over(struct mqtt *m, const struct mqtt_message *message)
+{
+	bool handed = hand_over_now(m, message);
+
+	m->w->frozen_us = 0;
+	return handed;
 }
 
 /* What others do until there is room in the window; false: there is none in time. */
@@ -582,10 +590,17 @@ static void fill(struct mqtt *m)
 
 static void fill_later(struct world *w, int64_t parcel_no, int64_t b, const char *text)
 {
+	enum actor before = w->actor;
+
 	(void)b;
 	(void)text;
-	if (w->otad.mqtt && w->otad.mqtt->parcel_no == parcel_no)
-		fill(w->otad.mqtt);
+	if (!w->otad.mqtt || w->otad.mqtt->parcel_no != parcel_no)
+		return;
+	w->actor = ACTOR_ENGINE;
+	fill(w->otad.mqtt);
+	w->actor = before;
+	if (w->otad.up && w->otad.dead && !w->in_turn)
+		otad_bury(w);
 }
 
 void mqtt_parcel_begin(struct mqtt *m, const struct mqtt_parcel *p)

@@ -10,6 +10,8 @@
 #include <poll.h>
 #include <string.h>
 
+#define ANSWER_MS 3000 /* rules §2 */
+
 void request_init(struct request *q, struct world *w, const char *action)
 {
 	*q = (struct request){ .w = w, .action = action };
@@ -74,17 +76,18 @@ static enum err run_handler(struct request *q, struct call *c)
 	return db_commit(c->db);
 }
 
-/* Orders are answered when no push is on its way any more: the call waits, and the world goes on. */
+/* Orders are answered when no push is on its way any more, or as unfinished: the call waits, and the world goes on. */
 static void await_answer(struct request *q, struct call *c)
 {
 	static const char *const orders[] = { "CancelOTATaskByJob", "CancelOTATaskByDevice", "UpdateOTAJob" };
 
 	check_step(q->w);
+	c->answer_by_ms = clock_boot_ms() + ANSWER_MS;
 	for (size_t i = 0; i < ARRAY_LEN(orders); i++)
 		if (c->after_commit && strcmp(q->action, orders[i]) == 0) {
 			error_clear(&q->error);
 			db_begin_work(c->db, &q->arena, &q->error);
-			(void)c->after_commit(c, c->after_commit_arg);
+			q->open = c->after_commit(c, c->after_commit_arg) != OK;
 		}
 }
 
@@ -157,7 +160,7 @@ enum err call(struct request *q)
 	}
 	if (!w->in_turn)
 		w->fault.kind = FAULT_NONE;
-	trace(w, "%s: %s", q->action, e == OK ? "OK" : err_info(q->error.err)->name);
+	trace(w, "%s: %s", q->action, err_info(e)->name);
 	wake(w);
 	if (e == OK)
 		await_answer(q, &c);

@@ -16,6 +16,7 @@ struct request {
 	struct param p[PARAMS_MAX];
 	size_t n;
 	const char *target; /* of the audit row */
+	bool open;	    /* the answer said that a push on its way may still reach its device */
 };
 
 void request_init(struct request *q, struct world *w, const char *action);

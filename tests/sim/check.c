@@ -312,6 +312,15 @@ static struct model_task *claimed(struct world *w, const struct sim_job *j, cons
 	return t;
 }
 
+/* Is it too late for a push that was stopped then? An otad that is frozen with it in its hand cannot know; but whoever gave
+ * the order has been told so, or has had no answer yet. */
+static bool too_late(const struct world *w, const struct sim_job *j, int64_t stopped_us)
+{
+	int64_t from = w->frozen_us && w->frozen_us <= stopped_us + HANDOVER_US ? j->answered_us : stopped_us;
+
+	return from >= stopped_us && sim_now_us() > from + HANDOVER_US;
+}
+
 struct model_task *check_handed(struct world *w, struct sim_job *j, struct device *d)
 {
 	struct model_task *t;
@@ -322,10 +331,10 @@ struct model_task *check_handed(struct world *w, struct sim_job *j, struct devic
 		broken(w, "job %d is pushed to %s without a claim", job_index(w, j), d->name);
 	t->handed++;
 	t->doubts = model_doubts(w); /* no cut before this one puts it in doubt */
-	if (sim_now_us() > i64_min(j->silent_from_us, INT64_MAX - HANDOVER_US) + HANDOVER_US)
+	if (j->silent_from_us != INT64_MAX && too_late(w, j, j->silent_from_us))
 		broken(w, "%s is pushed %lld ms after its job was stopped", name_of(w, t),
 		       (long long)((sim_now_us() - j->silent_from_us) / US_PER_MS));
-	if (t->ended_us && sim_now_us() > t->ended_us + HANDOVER_US)
+	if (t->ended_us && too_late(w, j, t->ended_us))
 		broken(w, "%s is pushed %lld ms after its end", name_of(w, t),
 		       (long long)((sim_now_us() - t->ended_us) / US_PER_MS));
 	return t;

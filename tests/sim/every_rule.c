@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#define DEVICES 52
+#define DEVICES 56
 
 /* ---- jobs ---- */
 
@@ -23,7 +23,7 @@ static const struct script {
 	int from, to; /* devices that are named; to < 0: all, of version src if that is said */
 	const char *src;
 	int interval, retries, timeout, overwrite;
-	bool multi, confirm, no_push;
+	bool multi, confirm, no_push, by_group;
 	int schedule, finish, mode;
 } scripts[] = {
 	[0] = { JOB_STATIC, 0, 0, 6, .interval = 10, .retries = 1, .timeout = 5 },
@@ -56,6 +56,8 @@ static const struct script {
 	[25] = { JOB_STATIC, 0, 43, 48 },
 	[26] = { JOB_STATIC, 1, 43, 48, .overwrite = 2 },
 	[27] = { JOB_STATIC, 1, 40, 40, .no_push = true, .overwrite = 2 },
+	[28] = { JOB_DYNAMIC, 2, .by_group = true, .mode = DYNAMIC_ALL },
+	[29] = { JOB_DYNAMIC, 5, .by_group = true, .mode = DYNAMIC_ALL },
 };
 
 static struct sim_job *job_at(struct world *w, int n)
@@ -87,6 +89,10 @@ static void set_options(struct request *q, struct sim_job *j, const struct scrip
 	if (s->src) {
 		j->src[j->n_src++] = s->src;
 		param(q, "SrcVersion.1", s->src);
+	}
+	if (s->by_group) {
+		param(q, "GroupId", q->w->dynamic_group_id);
+		param(q, "GroupType", "LINK_PLATFORM_DYNAMIC");
 	}
 	if (s->retries) {
 		param_int(q, "RetryInterval", s->interval);
@@ -128,7 +134,7 @@ static void create(struct world *w, int n, int b, const char *text)
 	*j = (struct sim_job){ .kind = s->kind, .package = &w->packages[s->package], .overwrite_mode = s->overwrite ? s->overwrite : 1,
 			       .multi_module = s->multi, .need_confirm = s->confirm, .need_push = !s->no_push,
 			       .retry_interval_min = s->retries ? s->interval : -1, .retry_count = s->retries,
-			       .timeout_min = s->timeout, .dynamic_mode = s->mode, .created_ms = now,
+			       .timeout_min = s->timeout, .dynamic_mode = s->mode, .by_group = s->by_group, .created_ms = now,
 			       .schedule_ms = s->schedule ? now + s->schedule * MS_PER_SECOND : 0,
 			       .finish_ms = s->finish ? now + s->finish * MS_PER_SECOND : 0, .silent_from_us = INT64_MAX,
 			       .n_rates = 1, .most = 1000 };
@@ -188,6 +194,8 @@ ACT(halt, operator_pause(w, job_at(w, a), true))
 ACT(resume, operator_pause(w, job_at(w, a), false))
 ACT(disable, operator_disable(w, device_at(w, a), b))
 ACT(erase, operator_delete(w, device_at(w, a)))
+ACT(tag, group_tag(w, device_at(w, a), b))
+ACT(has, (void)task_at(w, a, b)) /* by now the job has taken the device */
 ACT(registers, operator_register(w))
 ACT(freeze, broker_freeze(w, a * US_PER_SECOND))
 ACT(cut, broker_cut(w, a))
@@ -329,7 +337,7 @@ static const struct cue {
 	{ 120400, erase, 50, 0, NULL },
 
 	/* Pushes to who comes and goes: 40 is NOTIFIED, 41 IN_PROGRESS. */
-	{ 121000, cancel, 23, 0, "qni" },
+	{ 122500, cancel, 23, 0, "qni" },
 	{ 125000, create, 24, 0, NULL },
 	{ 128000, step, 41, 10, NULL },
 	{ 130000, go, 40, 0, NULL },
@@ -382,6 +390,23 @@ static const struct cue {
 	{ 1002000, cut, true, 0, NULL },
 	{ 1100000, create, 27, 0, NULL },
 	{ 1105000, ask, 40, 0, NULL },
+
+	/* Two dynamic jobs follow a group: 52 is in it from the beginning, 53 and 54 come later, 55 never does, and 54 goes. */
+	{ 1200000, tag, 52, true, NULL },
+	{ 1201000, version, 53, 1, "1.0.0" },
+	{ 1203000, create, 28, 0, NULL },
+	{ 1210000, has, 28, 52, NULL },
+	{ 1211000, create, 29, 0, NULL },
+	{ 1216000, tag, 53, true, NULL },
+	{ 1220000, has, 29, 53, NULL },
+	{ 1221000, tag, 54, true, NULL },
+	{ 1225000, has, 28, 54, NULL },
+	{ 1226000, version, 55, 1, "1.0.0" },
+	{ 1227000, tag, 54, false, NULL },
+	{ 1229000, cancel_of, 54, 28, NULL },
+	{ 1231000, version, 54, 1, "1.5.0" },
+	{ 1240000, tag, 54, true, NULL },
+	{ 1245000, version, 54, 1, "1.6.0" },
 };
 #define MATCHES (STRATEGY_MATCHES_MAX + 1) /* of device 42, each of which is canceled */
 

@@ -256,14 +256,25 @@ PGconn *__wrap_PQconnectStartParams(const char *const *keys, const char *const *
 
 /* ---- the broker, and the world at large ---- */
 
+/* It is slow between looking at the time and sending, too: whoever gives orders has to wait for what it has in its hand. */
 bool faults_at_broker(struct world *w)
 {
+	bool before = w->in_turn;
 	enum fault_kind kind;
+	int64_t slow_us;
 
 	if (w->otad.dead)
 		return false;
-	kind = w->fault.kind == FAULT_SLOW ? FAULT_NONE : strikes(w, PLACE_PUBLISH);
-	if (kind == FAULT_CRASH_BEFORE || kind == FAULT_CRASH_AFTER)
+	slow_us = w->fault.slow_us;
+	kind = strikes(w, PLACE_PUBLISH);
+	if (kind == FAULT_SLOW) {
+		w->frozen_us = sim_now_us();
+		w->in_turn = true; /* all of it stands still */
+		world_meanwhile(w, sim_now_us() + (slow_us ? slow_us : rng_between(&w->rng_fault, 100, 20000) * US_PER_MS));
+		w->in_turn = before;
+		if (w->otad.dead)
+			return false;
+	} else if (kind == FAULT_CRASH_BEFORE || kind == FAULT_CRASH_AFTER)
 		w->otad.dead = true;
 	else if (kind == FAULT_LOST_BEFORE || kind == FAULT_LOST_AFTER)
 		broker_cut(w, true);

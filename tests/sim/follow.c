@@ -12,6 +12,7 @@
 
 #define GRACE_MS 1000
 #define GRACE_RUNNING_MS 5000
+#define JOINS_WITHIN_MS (12 * MS_PER_MINUTE) /* a sweep every 10, and a round of the maker every minute */
 
 /* ---- names ---- */
 
@@ -195,18 +196,18 @@ static const struct order_seen *order_over(const struct sim_job *j, enum task_st
 	return NULL;
 }
 
-/* Does the strategy take this device, by its version now (api §10.6)? */
+/* Does the strategy take this device, by its version and its group now (api §10.6)? */
 static bool takes(const struct world *w, const struct sim_job *j, const struct device *d)
 {
 	const char *v = model_version(w, d, j->package->module, INT64_MAX);
 
-	if (j->kind != JOB_DYNAMIC || j->strategy_ended || !d->id || d->disabled || !v ||
-	    strcmp(v, j->package->dest) == 0 || (j->package->differential && strcmp(v, j->package->src) != 0))
+	if (j->kind != JOB_DYNAMIC || j->strategy_ended || !d->id || d->disabled || same(v, j->package->dest) ||
+	    (j->package->differential && !same(v, j->package->src)))
 		return false;
 	for (int i = 0; i < j->n_src; i++)
-		if (strcmp(j->src[i], v) == 0)
+		if (same(j->src[i], v))
 			return true;
-	return false;
+	return j->by_group && d->tagged;
 }
 
 static int tasks_of(const struct world *w, const struct sim_job *j, const struct device *d)
@@ -247,12 +248,40 @@ static void joined(struct world *w, struct model_task *t, const struct logged *r
 		if (unfinished(o) && in_the_way(w, o, t))
 			broken(w, "%s is made, and %s is not finished", name_of(w, t), name_of(w, o));
 	for (struct sim_job *newer = j + 1; newer < w->jobs + w->n_jobs; newer++)
-		if (newer->id > 0 && newer->package->module == j->package->module && takes(w, newer, d) &&
-		    newer->dynamic_mode == DYNAMIC_ALL && tasks_of(w, newer, d) == 0)
+		if (newer->id > 0 && newer->created_ms < range->at && newer->package->module == j->package->module &&
+		    takes(w, newer, d) && newer->dynamic_mode == DYNAMIC_ALL && tasks_of(w, newer, d) == 0)
 			broken(w, "%s is made, and job %d is newer", name_of(w, t), job_index(w, newer));
 	t->src = model_version(w, d, j->package->module, INT64_MAX);
 	t->made_ms = range->at;
 	add_task(w, t, range->to);
+}
+
+/* Since when nothing but otad keeps a device from its first task in a dynamic job; INT64_MAX: something does. */
+static utc_ms may_join_since(struct world *w, struct sim_job *j, const struct device *d)
+{
+	const struct model_task would = { .job = (size_t)job_index(w, j) };
+	utc_ms since = i64_max(d->changed_ms, i64_max(j->chosen_ms, d->reported_ms[j->package->module]));
+
+	if (!takes(w, j, d) || j->dynamic_mode != DYNAMIC_ALL || !j->chosen || tasks_of(w, j, d) > 0)
+		return INT64_MAX;
+	for (const struct model_task *t = d->tasks; t; t = t->older) {
+		if (unfinished(t) && in_the_way(w, t, &would))
+			return INT64_MAX;
+		since = i64_max(since, t->ended_us ? sim_utc(t->ended_us) : 0);
+	}
+	return since;
+}
+
+void check_joined(struct world *w)
+{
+	for (size_t i = 0; i < w->n_jobs; i++)
+		for (size_t k = 0; k < w->n_devices; k++) {
+			utc_ms since = may_join_since(w, &w->jobs[i], &w->devices[k]);
+
+			if (since < clock_now() - JOINS_WITHIN_MS)
+				broken(w, "job %zu matches %s since %lld, and has not taken it", i, w->devices[k].name,
+				       (long long)since);
+		}
 }
 
 static void made(struct world *w, const struct logged *range)
@@ -297,6 +326,7 @@ void follow_chosen(struct world *w, const struct job_seen *s)
 	if (j->dynamic_mode == DYNAMIC_REPORTS)
 		j->n_expected = 0;
 	j->chosen = true;
+	j->chosen_ms = clock_now();
 	j->cap_tasks = j->n_expected + (j->kind == JOB_DYNAMIC ? w->n_devices * STRATEGY_MATCHES_MAX : 0);
 	j->tasks = ARENA_ARRAY(&w->arena, j->cap_tasks + 1, struct model_task *);
 	if ((size_t)s->chosen < j->n_expected || ((size_t)s->chosen > j->n_expected && j->kind != JOB_DYNAMIC))

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What lies ahead was before the clock was set back, and so long ago. */
+#define AHEAD(ms) ((ms) > clock_now() + MS_PER_MINUTE)
+
 struct model *model_new(struct world *w)
 {
 	struct model *m = calloc(1, sizeof *m);
@@ -118,7 +121,7 @@ const char *model_version(const struct world *w, const struct device *d, int mod
 	const struct version_said *v = d->said[module];
 
 	(void)w;
-	while (v && v->at > at)
+	while (v && v->at > at && !AHEAD(v->at))
 		v = v->older;
 	return v ? v->version : NULL;
 }
@@ -130,16 +133,21 @@ void model_imported(struct world *w, struct device *d, const char *version)
 
 /* ---- who gets a task ---- */
 
+static bool younger(const struct device *d, const struct sim_job *j)
+{
+	return d->created_ms > j->created_ms && !AHEAD(d->created_ms);
+}
+
 static bool candidate(const struct world *w, const struct sim_job *j, const struct device *d)
 {
 	const struct package *p = j->package;
 	const char *v = model_version(w, d, p->module, j->created_ms);
 
-	if (!d->id || d->disabled || d->created_ms > j->created_ms || (v && strcmp(v, p->dest) == 0))
+	if (!d->id || d->disabled || younger(d, j) || (v && strcmp(v, p->dest) == 0))
 		return false;
 	if (j->targets == TARGETS_NAMED && !j->named[d->index])
 		return false;
-	if (j->targets == TARGETS_GROUP && !d->in_group)
+	if ((j->targets == TARGETS_GROUP && !d->in_group) || (j->by_group && !d->tagged))
 		return false;
 	if (j->n_src > 0 && (!v || (strcmp(v, j->src[0]) != 0 && (j->n_src < 2 || strcmp(v, j->src[1]) != 0))))
 		return false;

@@ -8,6 +8,7 @@
 #include "engine/strategy.h"
 #include "storage/device.h"
 #include "storage/firmware.h"
+#include "storage/flight.h"
 #include "storage/job.h"
 #include "storage/job_end.h"
 #include "storage/report.h"
@@ -15,6 +16,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define HOLDS_MS 30000 /* that otactl waits for a pause to hold */
 
 /* ---- new jobs ---- */
 
@@ -34,6 +37,8 @@ static struct sim_job *job_slot(struct world *w, enum job_kind kind)
 			       .silent_from_us = INT64_MAX, .created_ms = clock_now() };
 	return j;
 }
+
+#define OPEN_US (25 * US_PER_SECOND) /* longer than otad is ever frozen */
 
 static void set_rate(struct sim_job *j, int rate)
 {
@@ -163,10 +168,10 @@ static void choose_rate(struct request *q, struct sim_job *j, struct rng *r)
 static void describe(struct world *w, const struct sim_job *j)
 {
 	trace(w,
-	      "job %d: kind %d, package %d %s to %s%s, targets %d, %d a minute, overwrite %d%s%s%s, schedule %lld, finish "
+	      "job %d: kind %d, package %d %s to %s%s, targets %d%s, %d a minute, overwrite %d%s%s%s, schedule %lld, finish "
 	      "%lld, retry %d %d, timeout %d",
 	      (int)(j - w->jobs), (int)j->kind, (int)(j->package - w->packages), j->package->src, j->package->dest,
-	      j->package->module ? " of mcu" : "", (int)j->targets, j->rates[0].rate, j->overwrite_mode,
+	      j->package->module ? " of mcu" : "", (int)j->targets, j->by_group ? ", by group" : "", j->rates[0].rate, j->overwrite_mode,
 	      j->multi_module ? ", multi" : "", j->need_push ? "" : ", no push", j->need_confirm ? ", confirm" : "",
 	      (long long)(j->schedule_ms ? j->schedule_ms - clock_now() : 0) / 1000,
 	      (long long)(j->finish_ms ? j->finish_ms - clock_now() : 0) / 1000, j->retry_interval_min, j->retry_count,
@@ -206,7 +211,13 @@ static void create_job(struct world *w, enum job_kind kind)
 	} else {
 		j->targets = TARGETS_DYNAMIC;
 		j->dynamic_mode = rng_chance(r, 500) ? DYNAMIC_ALL : DYNAMIC_REPORTS;
-		choose_src(&q, j, r);
+		j->by_group = rng_chance(r, 500);
+		if (j->by_group) {
+			param(&q, "GroupId", w->dynamic_group_id);
+			param(&q, "GroupType", "LINK_PLATFORM_DYNAMIC");
+		} else {
+			choose_src(&q, j, r);
+		}
 		param_int(&q, "DynamicMode", j->dynamic_mode);
 	}
 	choose_tries(&q, j, r);
@@ -285,6 +296,8 @@ static enum err cancel_tasks(struct world *w, const struct sim_job *j, const enu
 	if (e == OK && must && !w->cancelling.done)
 		broken(w, "job %d: %s is answered, and nothing is canceled", (int)(j - w->jobs), q.action);
 	w->cancelling.job = NULL;
+	if (e == OK && !q.open)
+		w->jobs[j - w->jobs].answered_us = sim_now_us();
 	request_free(&q);
 	return e;
 }
@@ -343,6 +356,8 @@ static void change_rate(struct world *w, struct sim_job *j)
 			ask_database(w, arena_printf(&q.arena, "select count(*) from job_run where job_id = %lld and max_per_minute = %d",
 						   (long long)j->id, rate)) == 1)) {
 		set_rate(j, rate);
+		if (q.open) /* for what is on its way, when it is not */
+			j->rates[j->n_rates - 1].at_us += OPEN_US;
 		w->trouble_us = sim_now_us();
 		trace(w, "job %d: %d a minute", (int)(j - w->jobs), rate);
 	}
@@ -359,7 +374,15 @@ static enum err pause_in_txn(struct world *w, int64_t job_id, bool pause)
 	return db_commit(w->db_call);
 }
 
-/* As otactl does it. */
+/* As otactl does it: by then nothing is on its way. */
+static void await_pause(struct world *w, struct sim_job *j)
+{
+	check_step(w);
+	wake(w);
+	if (store_flight_wait(w->db_call, &j->id, 1, clock_boot_ms() + HOLDS_MS) == OK)
+		j->answered_us = sim_now_us();
+}
+
 void operator_pause(struct world *w, struct sim_job *j, bool pause)
 {
 	enum actor before = w->actor;
@@ -374,6 +397,8 @@ void operator_pause(struct world *w, struct sim_job *j, bool pause)
 	e = pause_in_txn(w, j->id, pause);
 	if (e != OK)
 		db_rollback(w->db_call);
+	else if (pause)
+		await_pause(w, j);
 	w->in_call = false;
 	w->actor = before;
 	w->trouble_us = sim_now_us();
@@ -457,6 +482,7 @@ static void run_again(struct world *w)
 void operator_cancel_of_device(struct world *w, struct device *d, const struct sim_job *j)
 {
 	struct intent *in = &w->intent;
+	int64_t began_us = sim_now_us();
 	struct request q;
 	enum err e;
 
@@ -475,6 +501,9 @@ void operator_cancel_of_device(struct world *w, struct device *d, const struct s
 	e = call(&q);
 	if (e == OK && !in->done)
 		broken(w, "%s is answered, and nothing has happened", q.action);
+	for (struct model_task *t = d->tasks; t && e == OK && !q.open; t = t->older)
+		if (t->ended_us >= began_us)
+			w->jobs[t->job].answered_us = sim_now_us();
 	in->of_device = NULL;
 	request_free(&q);
 }
@@ -529,6 +558,8 @@ void operator_disable(struct world *w, struct device *d, bool disable)
 	if (e == OK || (e == ERR_COMMIT_UNKNOWN &&
 			ask_database(w, arena_printf(&q.arena, "select count(*) from device where disabled and id = %lld", (long long)d->id)) == disable)) {
 		d->disabled = disable;
+		trace(w, "%s is %s", d->name, disable ? "disabled" : "enabled");
+		d->changed_ms = clock_now();
 		if (disable)
 			broker_disconnect_device(w, d);
 		else
@@ -550,7 +581,7 @@ void operator_register(struct world *w)
 	request_init(&q, w, "RegisterDevice");
 	param(&q, "ProductKey", SIM_PRODUCT);
 	param(&q, "DeviceName", d->name);
-	d->created_ms = clock_now();
+	d->created_ms = d->changed_ms = clock_now();
 	(void)call(&q);
 	d->row = d->id = ask_database(w, arena_printf(&q.arena, "select coalesce(max(id), 0) from device where name = '%s'", d->name));
 	if (d->id)
@@ -610,16 +641,20 @@ static void act_once(struct world *w)
 		do_create(w);
 	else if (what < 54)
 		cancel_job(w, j);
-	else if (what < 62)
+	else if (what < 60)
 		do_pause(w, j);
+	else if (what < 64)
+		group_change(w, d, r);
 	else if (what < 72)
 		change_rate(w, j);
 	else if (what < 80)
 		confirm_tasks(w);
 	else if (what < 87)
 		run_again(w);
-	else if (what < 91)
+	else if (what < 90)
 		cancel_of_device(w, d);
+	else if (what < 92)
+		group_change(w, d, r);
 	else if (what < 93)
 		cancel_strategy(w, j);
 	else if (what < 95)
@@ -736,29 +771,6 @@ static enum err register_devices(struct world *w, struct arena *a)
 	return OK;
 }
 
-static void make_group(struct world *w)
-{
-	struct request q;
-	int n = 0;
-
-	request_init(&q, w, "CreateDeviceGroup");
-	param(&q, "GroupName", "group1");
-	if (call(&q) != OK)
-		broken(w, "group: %s", error_text(&q.error));
-	w->group_id = arena_strdup(&w->arena, q.target);
-	request_free(&q);
-	request_init(&q, w, "BatchAddDeviceGroupRelations");
-	param(&q, "GroupId", w->group_id);
-	for (size_t i = 0; i < w->n_devices && n < 30; i++)
-		if (w->devices[i].in_group) {
-			param(&q, arena_printf(&q.arena, "Device.%d.ProductKey", ++n), SIM_PRODUCT);
-			param(&q, arena_printf(&q.arena, "Device.%d.DeviceName", n), w->devices[i].name);
-		}
-	if (n > 0 && call(&q) != OK)
-		broken(w, "group: %s", error_text(&q.error));
-	request_free(&q);
-}
-
 void operator_start(struct world *w)
 {
 	struct arena a;
@@ -781,7 +793,7 @@ void operator_start(struct world *w)
 		broken(w, "%s", error_text(&e));
 	arena_free(&a);
 	w->calm = true; /* no faults yet */
-	make_group(w);
+	groups_start(w);
 	w->calm = w->p.quiet;
 	if (!w->p.quiet && !w->p.scripted)
 		agenda_in(w, 5 * US_PER_SECOND, act, 0, 0, NULL);

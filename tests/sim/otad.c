@@ -97,6 +97,7 @@ void otad_crash(struct world *w)
 
 void otad_bury(struct world *w)
 {
+	check_step(w); /* what it has committed, it did before */
 	w->tally.crashes++;
 	otad_crash(w);
 	agenda_in(w, US_PER_MS * rng_skewed(&w->rng_fault, 60000), start_again, 0, 0, NULL);

@@ -65,11 +65,17 @@ static void fails(struct world *w, struct model_task *t, const char *text, bool 
 	must_be_logged(w, t, WHY_RETRY, t->state, at);
 }
 
+/* A time that lies ahead is of before the clock was set back, and long past. */
+static bool before(utc_ms at, utc_ms that)
+{
+	return at < that && that <= clock_now() + MINUTE;
+}
+
 /* Reports between a failure and the push of its retry belong to the try that has failed; those from before the task
  * was run again to its former life. */
 static bool of_the_failed_try(const struct model_task *t, utc_ms at)
 {
-	return t->retry_at != 0 || at < t->failed_at || (t->retries > 0 && at < t->pushed_at);
+	return t->retry_at != 0 || before(at, t->failed_at) || (t->retries > 0 && before(at, t->pushed_at));
 }
 
 void rule_version(struct world *w, struct model_task *t, const char *version, utc_ms at)

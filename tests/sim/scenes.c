@@ -155,6 +155,30 @@ static void scene_gate_outlives_job(void)
 	world_free(w);
 }
 
+static bool two_pushed(struct world *w)
+{
+	return w->tally.pushes >= 2;
+}
+
+/* otad is killed when the minute is used up, and is there again at once. */
+static void scene_gate_after_a_crash(void)
+{
+	struct world *w = silent_world("--filter scene_gate_after", 5);
+	struct sim_job *j;
+
+	connect_all(w);
+	j = job_of_all(w, 2, 0);
+	wait_until(w, two_pushed);
+	wait_us(w, 2 * US_PER_SECOND);
+	check_step(w);
+	w->tally.crashes++;
+	otad_crash(w);
+	otad_start(w);
+	wait_us(w, 2 * MINUTE_US);
+	expect(w, (int64_t)j->n_pushed, 4, 5, "pushes"); /* never three in a minute: check_entered */
+	world_free(w);
+}
+
 static struct report_pace pace_of(struct world *w, const struct sim_job *j)
 {
 	struct report_pace p;
@@ -218,7 +242,8 @@ static void scene_log_counts_what_went_out(void)
 /* ---- the clock ---- */
 
 /* It is set back just before the first push is due, and once more after it: nobody waits until it is there again, neither
- * for that push nor for the one of the next connection, and progress counts as before. */
+ * for that push nor for the one of the next connection, and progress counts as before, also when its task has been run
+ * again just before. */
 static void scene_clock_set_back(void)
 {
 	struct world *w = silent_world("--filter scene_clock", 1);
@@ -249,6 +274,31 @@ static void scene_clock_set_back(void)
 	says(w, 50, 0, NULL);
 	wait_us(w, 10 * US_PER_SECOND);
 	expect(w, j->tasks[0]->progress, 50, 50, "progress");
+	operator_cancel(w, j, "i");
+	wait_us(w, US_PER_SECOND);
+	operator_run_again(w, j->tasks[0]);
+	wait_us(w, 10 * US_PER_SECOND);
+	world_clock_jump(w, -MS_PER_HOUR / 2);
+	says(w, 20, 0, NULL);
+	wait_us(w, 10 * US_PER_SECOND);
+	expect(w, j->tasks[0]->progress, 20, 20, "progress of the second life");
+	world_free(w);
+}
+
+/* What a device said before that belongs to before the jobs that are created after it, whatever the clock says. */
+static void scene_versions_of_before_the_clock_was_set_back(void)
+{
+	struct world *w = silent_world("--filter scene_versions", 4);
+	struct sim_job *j;
+
+	sim_clock_jump(3 * MS_PER_HOUR);
+	connect_all(w);
+	says(w, 0, 0, "7.7.7");
+	wait_us(w, 5 * US_PER_SECOND);
+	world_clock_jump(w, -MS_PER_HOUR);
+	j = job_for_all(w, &(struct sim_job){ .package = &w->packages[0], .rates = { { .rate = 1000 } }, .src = { "7.7.7" }, .n_src = 1 });
+	wait_us(w, 10 * US_PER_SECOND);
+	expect(w, j->made, 1, 1, "tasks");
 	world_free(w);
 }
 
@@ -298,13 +348,77 @@ static void scene_push_on_a_new_connection(void)
 	world_free(w);
 }
 
+/* ---- a lost answer ---- */
+
+static bool made(struct world *w)
+{
+	return w->jobs[0].made > 0;
+}
+
+/* A push was claimed, and nobody knows: it is found, taken back and made again. Then a report is not committed: it is
+ * applied once more. */
+static void scene_lost_commit(void)
+{
+	struct world *w = silent_world("--filter scene_lost", 1);
+	struct sim_job *j;
+
+	connect_all(w);
+	j = job_of_all(w, 1000, 0);
+	wait_until(w, made); /* the next thing to commit is its push */
+	w->fault = (struct fault){ .kind = FAULT_LOST_AFTER, .actor = ACTOR_ENGINE, .place = PLACE_COMMIT };
+	wait_us(w, MINUTE_US);
+	expect(w, w->tally.faults[FAULT_LOST_AFTER][PLACE_COMMIT], 1, 1, "lost answers");
+	expect(w, ask_database(w, "select count(*) from task_event where why = 16"), 1, 1, "pushes taken back");
+	expect(w, (int64_t)j->n_pushed, 1, 1, "pushes");
+	w->fault = (struct fault){ .kind = FAULT_LOST_BEFORE, .actor = ACTOR_ENGINE, .place = PLACE_COMMIT };
+	says(w, 10, 0, NULL);
+	wait_us(w, 10 * US_PER_SECOND);
+	expect(w, w->tally.faults[FAULT_LOST_BEFORE][PLACE_COMMIT], 1, 1, "lost commits");
+	expect(w, j->tasks[0]->progress, 10, 10, "progress");
+	world_free(w);
+}
+
+/* ---- a frozen otad ---- */
+
+static void cancel_meanwhile(struct world *w, int64_t a, int64_t b, const char *text)
+{
+	(void)a, (void)b, (void)text;
+	if (w->frozen_us)
+		operator_cancel(w, &w->jobs[0], "n");
+	else
+		agenda_in(w, 10 * US_PER_MS, cancel_meanwhile, 0, 0, NULL);
+}
+
+/* It is frozen with a push in its hand when its task is canceled: the push goes out when it wakes, and so nobody may have
+ * been told that it does not. */
+static void scene_order_while_frozen(void)
+{
+	struct world *w = silent_world("--filter scene_order", 1);
+	struct sim_job *j;
+
+	connect_all(w);
+	j = job_of_all(w, 1000, 0);
+	w->fault = (struct fault){ .kind = FAULT_SLOW, .actor = ACTOR_ENGINE, .place = PLACE_PUBLISH, .slow_us = 5 * US_PER_SECOND };
+	cancel_meanwhile(w, 0, 0, NULL);
+	wait_us(w, MINUTE_US);
+	expect(w, w->tally.faults[FAULT_SLOW][PLACE_PUBLISH], 1, 1, "times that it was frozen");
+	expect(w, j->tasks[0]->state, TASK_CANCELED, TASK_CANCELED, "state");
+	expect(w, j->answered_us, 0, 0, "answer that nothing is on its way");
+	expect(w, (int64_t)j->n_pushed, 1, 1, "pushes");
+	world_free(w);
+}
+
 const struct scene scenes[] = {
 	{ "scene_pace", scene_pace },
 	{ "scene_gate_outlives_job", scene_gate_outlives_job },
+	{ "scene_gate_after_a_crash", scene_gate_after_a_crash },
 	{ "scene_log_names_the_limit_of_the_claim", scene_log_names_the_limit_of_the_claim },
 	{ "scene_log_counts_what_went_out", scene_log_counts_what_went_out },
 	{ "scene_clock_set_back", scene_clock_set_back },
+	{ "scene_versions_of_before_the_clock_was_set_back", scene_versions_of_before_the_clock_was_set_back },
 	{ "scene_success_before_time_limit", scene_success_before_time_limit },
 	{ "scene_push_on_a_new_connection", scene_push_on_a_new_connection },
+	{ "scene_lost_commit", scene_lost_commit },
+	{ "scene_order_while_frozen", scene_order_while_frozen },
 };
 const size_t n_scenes = ARRAY_LEN(scenes);

@@ -115,7 +115,8 @@ struct device {
 	bool disabled, deleted;
 	utc_ms created_ms;
 	int64_t pushed;	  /* messages that reached it */
-	bool in_group;
+	bool in_group, tagged; /* of the static group; of the dynamic one */
+	utc_ms changed_ms;     /* last time that a dynamic job may have come to match it, but for reports and its tasks' ends */
 	utc_ms reported_ms[MODULES_MAX]; /* last report of a version that was applied */
 	struct model_task *tasks;	 /* newest first */
 	struct version_said *said[MODULES_MAX];
@@ -182,6 +183,7 @@ struct fault {
 	enum actor actor;
 	int64_t countdown; /* calls of that actor until it strikes */
 	enum fault_place place; /* only there, in whatever step; PLACE_NONE: anywhere, and within this step */
+	int64_t slow_us;	/* 0: for 0.1 to 20 s */
 };
 
 /* ---- jobs, as the operators know them ---- */
@@ -208,6 +210,7 @@ struct sim_job {
 	int n_src;
 	int64_t gray_milli;
 	int dynamic_mode;
+	bool by_group; /* dynamic: for the members of the dynamic group, whatever their version */
 	bool need_push, need_confirm, multi_module;
 	int overwrite_mode;
 	int retry_interval_min, retry_count, timeout_min; /* -1, 0, 0: none */
@@ -223,6 +226,7 @@ struct sim_job {
 	/* as the database says (check.c) */
 	enum job_status status;
 	enum job_status told; /* in its last notification */
+	utc_ms chosen_ms; /* when that was seen */
 	bool paused, chosen, finished; /* finished: its finish time was carried out */
 	bool strategy_ended, reopened;
 	utc_ms running_ms; /* since when it is IN_PROGRESS */
@@ -234,6 +238,7 @@ struct sim_job {
 	size_t *expected; /* devices that were to be chosen, in the order of their seq */
 	size_t n_expected;
 	int64_t silent_from_us; /* nothing is handed over later than 1 s after this; INT64_MAX: it may be */
+	int64_t answered_us;	/* when the last order that stops pushes was answered: from then on it holds for a frozen otad, too */
 	int64_t *pushed_us;	/* when its pushes entered the broker */
 	size_t n_pushed, cap_pushed;
 };
@@ -313,12 +318,13 @@ struct world {
 	bool calm; /* the chaos is over: no faults, devices obey */
 	bool database_down;
 	int64_t busy_until_us;
+	int64_t frozen_us;  /* since when otad is frozen with a push in its hand that it has found to be in time; 0: it is not */
 	int64_t trouble_us; /* when something last went wrong, or was changed, that delays pushes */
 	utc_ms punctual_ms; /* the last turn did all that was due at this time; 0: it did not */
 	struct model *model;
 	struct intent intent;
 	struct cancelling cancelling;
-	const char *group_id; /* a static group */
+	const char *group_id, *dynamic_group_id;
 	const struct device *deleting;
 	struct tally tally;
 };
@@ -369,8 +375,8 @@ void otad_maker_round(struct world *w, int64_t budget);
 void faults_plan(struct world *w, enum actor actor);
 /* A call to the broker: false when the process is dead. */
 bool faults_at_broker(struct world *w);
-/* It waits for room in the window: it may be slow here, but not between looking at the time and sending. Or its
- * connection is lost, and it has another one before it is noticed. */
+/* It waits for room in the window: it may be slow here. Or its connection is lost, and it has another one before it is
+ * noticed. */
 void faults_waiting(struct world *w);
 /* Puts down that one has happened. */
 void faults_count(struct world *w, enum fault_kind kind, enum fault_place place);
@@ -424,6 +430,12 @@ void operator_delete(struct world *w, struct device *d);
 void operator_disable(struct world *w, struct device *d, bool disable);
 void operator_register(struct world *w); /* one more device, while there are any */
 
+/* groups.c */
+/* The static group has its members already, by what the devices say. */
+void groups_start(struct world *w);
+void group_tag(struct world *w, struct device *d, bool in); /* in or out of the dynamic group */
+void group_change(struct world *w, struct device *d, struct rng *r); /* in or out of one of the two */
+
 /* check.c */
 /* Everything that must hold now (architecture: what must always hold). */
 void check_step(struct world *w);
@@ -433,6 +445,8 @@ void check_late(struct world *w, utc_ms at);
 struct model_task *check_handed(struct world *w, struct sim_job *j, struct device *d); /* whose it is */
 void check_answered(struct world *w, const struct sim_job *j, const struct device *d);
 void check_entered(struct world *w, struct sim_job *j, struct model_task *t, int64_t handed_us);
+/* Nobody whom a dynamic job takes is left out for longer than the time between two sweeps. */
+void check_joined(struct world *w);
 /* At the end: every task has ended, and nothing is left over. */
 bool check_all_ended(struct world *w);
 void check_end(struct world *w);

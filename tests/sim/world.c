@@ -2,6 +2,7 @@
 /* The world: what happens when. One thread; whoever has the earliest time goes next. */
 #include "tests/sim/sim.h"
 
+#include "engine/strategy.h"
 #include "storage/account.h"
 #include "storage/package_store.h"
 #include "storage/product.h"
@@ -188,6 +189,14 @@ void world_run(struct world *w, int64_t until_us, bool (*done)(struct world *w))
 	}
 }
 
+static bool joins_go_on(const struct world *w)
+{
+	for (size_t i = 0; i < w->n_jobs; i++)
+		if (w->jobs[i].id > 0 && w->jobs[i].dynamic_mode == DYNAMIC_ALL && !w->jobs[i].strategy_ended)
+			return true;
+	return false;
+}
+
 void world_calm(struct world *w, int64_t most_us)
 {
 	while (w->database_down)
@@ -195,6 +204,10 @@ void world_calm(struct world *w, int64_t most_us)
 	w->calm = true;
 	w->p.played = false;
 	trace(w, "calm");
+	if (!w->p.scripted && joins_go_on(w)) {
+		world_run(w, sim_now_us() + 13 * 60 * US_PER_SECOND, NULL); /* there is a sweep within that */
+		check_joined(w);
+	}
 	operator_calm(w);
 	fleet_calm(w);
 	world_run(w, sim_now_us() + most_us, check_all_ended);
