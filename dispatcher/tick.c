@@ -24,7 +24,9 @@
 #define LEASE_RENEW_MS 1000
 #define LEASE_TRY_MS 500
 #define LEASE_PATIENCE_MS 1000 /* for a moment when no push is on its way */
-#define LOOK_MS 200 /* jobs and timers that API calls of other processes made */
+#define LOOK_MS 200 /* jobs and timers that API calls of other processes made: at the soonest, */
+#define LOOK_PART 100 /* and so seldom that it takes a hundredth of the time, */
+#define LOOK_LATEST_MS 2000 /* but not later */
 #define SWEEP_MS (10 * MS_PER_MINUTE)
 #define DROP_MS (60 * MS_PER_SECOND)
 #define BATCH_KEEP_MS (10 * MS_PER_MINUTE)
@@ -174,12 +176,13 @@ static enum err recheck(struct engine *g)
 
 static enum err look(struct engine *g)
 {
-	int64_t now = clock_boot_ms(), seconds = 0;
+	int64_t now = clock_boot_ms(), began = clock_boot_us(), seconds = 0, pause;
 
 	if (now < g->look_at_boot_ms)
 		return OK;
 	TRY(jobs_sync(&g->jobs, g->db));
-	g->look_at_boot_ms = now + LOOK_MS;
+	pause = LOOK_PART * (clock_boot_us() - began) / 1000;
+	g->look_at_boot_ms = now + i64_min(i64_max(pause, LOOK_MS), LOOK_LATEST_MS);
 	g->next_timer_ms = 0; /* calls set timers too */
 	if (now >= g->sweep_at_boot_ms) {
 		g->sweep_at_boot_ms = now + SWEEP_MS;

@@ -11,7 +11,7 @@ import time
 import psycopg2
 from client import wait_until
 from paths import ingest, make, pump
-from rig import Limits, PlainBroker, Stack, cpu_of
+from rig import Limits, PlainBroker, Stack
 
 SETTINGS = {**pump.SETTINGS, **ingest.SETTINGS, "limit_firmwares": 0}
 REPEAT = 3
@@ -50,11 +50,12 @@ class Tables:
 
     def run_jobs(self, wanted):
         """So many jobs of ten offline devices each, besides the others."""
-        api = self.stack.api
-        while self.jobs < wanted:
-            pk = self.stack.fleet(10, "1.0.0")
-            self.jobs += 1
-            api.job(api.firmware(pk, "2.0.0"), MaximumPerMinute=1000)
+        api, more = self.stack.api, wanted - self.jobs
+        firmware = api.firmware(self.stack.fleet(10 * more, "1.0.0"), "2.0.0")
+        for j in range(more):
+            api.job(firmware, TargetSelection="SPECIFIC", MaximumPerMinute=1000,
+                    TargetDeviceName=[f"d{n:07d}" for n in range(10 * j, 10 * j + 10)])
+        self.jobs = wanted
         wait_until(lambda: self.stack.one("select bool_and(making = 3) from job_run"), 600)
         self.stack.sql("vacuum analyze")
 
@@ -81,15 +82,14 @@ class Table:
 
 
 def idle(stack):
-    """Share of a core that otad and PostgreSQL take while nothing is to be done."""
-    pids = {p: stack.pid(p) for p in ("otad", "postgres")}
-
-    def used():
-        return sum(cpu_of(pid, p == "postgres") for p, pid in pids.items())
+    """-> share of a core that otad and PostgreSQL take while nothing is to be done, and what otad asked most in that time"""
     time.sleep(5)  # what was under way ends; nothing says when
-    before, begin = used(), time.monotonic()
-    time.sleep(IDLE_S)
-    return (used() - before) / (time.monotonic() - begin)
+    with stack.account() as a:
+        time.sleep(IDLE_S)
+    most = sorted(a.statements.items(), key=lambda s: -s[1])[:5]
+    return ((a.cpu["otad"] + a.cpu["postgres"]) / a.seconds,
+            ", ".join(f"{part} {100 * a.cpu[part] / a.seconds:.2f} %" for part in ("otad", "postgres"))
+            + "; ms a second waited for " + ", ".join(f"{name} {1000 * s / a.seconds:.1f}" for name, s in most))
 
 
 @contextlib.contextmanager
@@ -116,9 +116,8 @@ def run(quick):
             tables.run_jobs(jobs)
             for path in (pump, ingest):
                 out.add(str(tables), stack, path)
-        share = idle(stack)
-        print(f"{JOBS[-1]} running jobs, devices offline: {100 * share:.2f} % of a core",
-              file=sys.stderr, flush=True)
+        share, parts = idle(stack)
+        print(f"{JOBS[-1]} running jobs, devices offline: {100 * share:.2f} % of a core ({parts})", file=sys.stderr, flush=True)
         with held_transaction(stack):
             begin, turn = time.monotonic(), 0
             while turn == 0 or time.monotonic() - begin < HELD_S:

@@ -10,7 +10,7 @@ from . import QUICK, Sample
 
 NAME, UNIT, LIMIT = "download", "requests/s", "dl.nginx.range1m"
 RANGE = ("-H", "Range: bytes=1048576-2097151")
-SECONDS = 2 if QUICK else 5
+SECONDS = 2 if QUICK else 10
 urls = {}
 
 
