@@ -71,11 +71,11 @@ with tally as (
 ), k as (
 	select d.id
 	from part cross join lateral (
-		select d.id from device d
+		select d.id
+		from device d
+		left join device_session s on s.device_id = d.id and s.device_id >= part.block << 11 and s.device_id < (part.block + 1) << 11
 		where d.product_id = part.product_id and d.id >= part.block << 11 and d.id < (part.block + 1) << 11
-		  and case when $4 is null then true else (
-			select device_status(d.disabled, s.active_ms, s.online)
-			from (select) one left join device_session s on s.device_id = d.id) = $4 end
+		  and ($4 is null or device_status(d.disabled, s.active_ms, s.online) = $4)
 		offset 0) d
 	where part.before + part.n > $5::bigint and part.before < $5 + $6::bigint
 	order by d.id desc offset $5 - (select min(before) from part where before + n > $5) limit $6

@@ -239,17 +239,11 @@ with tally as (
 			from (select) one left join device_session s on s.device_id = d.id) = $5 end
 		union all
 		select d.id
-		from device_group g
-		cross join lateral (
-			select d.id, d.disabled from device d
-			where d.product_id = part.product_id and d.id >= part.block << 11 and d.id < least((part.block + 1) << 11, $6)
-			offset 0) d
-		where g.id = $1 and g.kind = 'LINK_PLATFORM_DYNAMIC'
-		  and case when $5 is null and g.like_statuses = '{}' then true else (
-			select v.status like all (g.like_statuses) and ($5 is null or v.status = $5)
-			from (
-				select device_status(d.disabled, s.active_ms, s.online) as status
-				from (select) one left join device_session s on s.device_id = d.id) v) end) d
+		from (select * from device_group where id = $1 and kind = 'LINK_PLATFORM_DYNAMIC' offset 0) g
+		join device d on d.product_id = part.product_id and d.id >= part.block << 11 and d.id < least((part.block + 1) << 11, $6)
+		left join device_session s on s.device_id = d.id and s.device_id >= part.block << 11 and s.device_id < (part.block + 1) << 11
+		cross join lateral (select device_status(d.disabled, s.active_ms, s.online) as status) v
+		where v.status like all (g.like_statuses) and ($5 is null or v.status = $5)) d
 	order by d.id desc offset $7 - (select min(before) from part) limit $8
 )
 select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,
