@@ -108,16 +108,23 @@ with done as (
 )
 update job_run set chosen = $2::int, making = 2, modified_ms = $3::bigint where job_id = $1::bigint and making = 1;
 
+-- name: making_between
+-- in: bigint int int
+-- out: held
+-- Whether a device between those of tasks $2+1 and $3 of job $1, which are in the order of their devices, is held: mostly
+-- none is. The next one is asked for, not whether there is any: one that may be anywhere is looked for in the whole table.
+select coalesce((select device_id from active_task
+	where device_id >= (select device_id from task where job_id = $1::bigint and seq = $2::int + 1)
+	order by device_id limit 1) <= (select device_id from task where job_id = $1 and seq = $3::int), false) as held;
+
 -- name: making_conflict_jobs
 -- in: bigint int int bool text
 -- out: job_id
--- Jobs whose unfinished tasks are in the way of tasks $2+1 .. $3 of job $1, which are in the order of their devices:
--- mostly nothing is between the first and the last. Under the product's lock this can only shrink.
+-- Jobs whose unfinished tasks are in the way of tasks $2+1 .. $3 of job $1. Under the product's lock this can only
+-- shrink.
 select distinct a.job_id
 from task t join active_task a on a.device_id = t.device_id and (not $4::bool or a.module in ('', $5::text))
-where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
-  and exists (select from active_task b where b.device_id between
-	(select device_id from task where job_id = $1 and seq = $2 + 1) and (select device_id from task where job_id = $1 and seq = $3));
+where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int;
 
 -- name: making_state
 -- in: bigint
@@ -197,12 +204,13 @@ order by seq;
 -- in: bigint int int bigint text
 -- out: seq
 -- Tasks $2+1 .. $3 whose devices were deleted since they were chosen. Under the product's lock, which a deletion
--- takes too, this is the last word. As in making_conflict_jobs: mostly none between the first and the last was.
+-- takes too, this is the last word. As in making_between: mostly none between the first and the last was.
 with gone as materialized (
 	select t.job_id, t.seq from task t
 	where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
-	  and exists (select from device_deleted x where x.device_id between
-		(select device_id from task where job_id = $1 and seq = $2 + 1) and (select device_id from task where job_id = $1 and seq = $3))
+	  and (select device_id from device_deleted
+		where device_id >= (select device_id from task where job_id = $1 and seq = $2 + 1) order by device_id limit 1)
+		<= (select device_id from task where job_id = $1 and seq = $3)
 	  and exists (select from device_deleted x where x.device_id = t.device_id offset 0)
 )
 update task t set state = 7, task_desc = $5::text, modified_ms = $4::bigint
