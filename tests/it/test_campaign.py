@@ -326,7 +326,8 @@ def test_overwriting_replaces_what_waits_but_not_what_runs(stack, api, fleet):
     assert first in api.wait_task(second, f.rows[1], "FAILED")["TaskDesc"]
     api.wait_task(second, f.rows[2], "QUEUED")
     assert api.task(first, f.rows[1])["TaskStatus"] == "IN_PROGRESS"
-    assert stack.sql("select device_id from active_task group by 1 having count(*) > 1") == []
+    assert stack.sql("select a.device_id from active_task a join device d on d.id = a.device_id join product p on "
+                     "p.id = d.product_id where p.product_key = %s group by 1 having count(*) > 1", f.pk) == []
 
 
 # ---- offline devices, pulls, pace 0 ----
