@@ -332,7 +332,7 @@ void report_apply(struct work *w, const struct work_report *r)
 				.desc = r->r.desc,
 				.step = r->r.step,
 				.version = r->r.version,
-				.reconnected_ms = mqtt_ingest_since(w->g->opt.mqtt) };
+				.reconnected_ms = ms_past(mqtt_ingest_since(w->g->opt.mqtt), w->now) };
 
 	metric_add_label(M_REPORTS, uplink_name(r->r.kind), 1);
 	if (overtaken(w, r, k)) {

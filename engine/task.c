@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define LONG_PAST 1
 #define GRACE_MS 1000             /* after a connect: some SDKs subscribe first (device §4.2) */
 #define GRACE_IN_PROGRESS_MS 5000 /* it may be about to report success */
 #define REPUSH_MIN_MS 60000
@@ -85,10 +84,8 @@ static void task_fail(struct task *t, const struct job_rules *r, const struct ta
 
 void task_set_back(struct task *t, utc_ms now)
 {
-	utc_ms most = now + MS_PER_MINUTE;
-
-	t->fail_ms = t->fail_ms > most ? LONG_PAST : t->fail_ms;
-	t->push_ms = t->push_ms > most ? LONG_PAST : t->push_ms;
+	t->fail_ms = ms_past(t->fail_ms, now);
+	t->push_ms = ms_past(t->push_ms, now);
 }
 
 /* A report that was received before the push of a retry, or before the task was run again, belongs to the attempt

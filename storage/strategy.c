@@ -129,7 +129,7 @@ struct join {
 };
 
 /* *ret_made: all of their jobs are. */
-static enum err read_strategies(struct join *n, int64_t product_id, bool *ret_made)
+static enum err read_strategies(struct join *n, int64_t product_id, utc_ms now, bool *ret_made)
 {
 	struct rows *r;
 	struct args a;
@@ -150,7 +150,7 @@ static enum err read_strategies(struct join *n, int64_t product_id, bool *ret_ma
 					.mode = (enum dynamic_mode)row_int(r, i,
 									   C_strategy_list_dynamic_mode),
 					.by_group = row_bool(r, i, C_strategy_list_by_group),
-					.created_ms = row_int(r, i, C_strategy_list_created_ms) };
+					.created_ms = ms_past(row_int(r, i, C_strategy_list_created_ms), now) };
 		s->versions = row_texts(r, i, C_strategy_list_src_versions, &s->n_versions);
 		*ret_made = *ret_made && row_bool(r, i, C_strategy_list_made);
 	}
@@ -296,7 +296,7 @@ static enum err join_in_txn(struct join *n, int64_t product_id, int32_t rows, ut
 	bool made;
 
 	TRY(store_product_lock_tasks(n->db, product_id));
-	TRY(read_strategies(n, product_id, &made));
+	TRY(read_strategies(n, product_id, now, &made));
 	if (!made)
 		return OK; /* first those: then a device that several strategies match is given to the newest
 			    */

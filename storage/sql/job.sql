@@ -178,7 +178,7 @@ from job_run where job_id = $1::bigint;
 -- out: 
 -- Bulk order: tasks in a state of mask $2 count as CANCELED from here on; never before the job's last move.
 with run as (
-	update job_run set order_no = order_no + 1, modified_ms = greatest(modified_ms, $4::bigint),
+	update job_run set order_no = order_no + 1, modified_ms = greatest($4::bigint, case when modified_ms <= $4 + 60000 then modified_ms end),
 		n_canceled = n_canceled + case when $2::int & 2 = 0 then 0 else n_confirm end
 			+ case when $2 & 4 = 0 then 0 else n_queued end + case when $2 & 8 = 0 then 0 else n_notified end
 			+ case when $2 & 16 = 0 then 0 else n_in_progress end,

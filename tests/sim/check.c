@@ -295,7 +295,8 @@ static void check_pushes(struct world *w, utc_ms at)
 
 void check_late(struct world *w, utc_ms now)
 {
-	check_timers(w, now - LOOK_MS);
+	if (sim_now_us() > w->jumped_us + LOOK_MS * US_PER_MS)
+		check_timers(w, now - LOOK_MS);
 	if (sim_now_us() > w->trouble_us + QUIET_US && mqtt_publisher_up(w->otad.mqtt))
 		check_pushes(w, now);
 }

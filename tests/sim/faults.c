@@ -43,6 +43,7 @@ static const char *const kind_names[FAULT_KINDS] = {
 	[FAULT_DATABASE_CRASH] = "database crashed",
 	[FAULT_PRESENCE_LOST] = "presence line lost",
 	[FAULT_DUPLICATE] = "message twice",
+	[FAULT_CLOCK] = "clock set back by hours",
 };
 static const char *const place_names[PLACE_COUNT] = { "", " begin", " statement", " commit", " publish", " wait for room" };
 
@@ -347,7 +348,25 @@ static void strike(struct world *w, int64_t a, int64_t b, const char *text)
 	agenda_in(w, rng_between(r, 1, 60) * US_PER_SECOND, strike, 0, 0, NULL);
 }
 
+static void set_back(struct world *w, int64_t a, int64_t b, const char *text)
+{
+	(void)a;
+	(void)b;
+	(void)text;
+	if (w->calm)
+		return;
+	if (w->in_turn || w->in_call || w->database_down) { /* between steps */
+		agenda_in(w, US_PER_SECOND, set_back, 0, 0, NULL);
+		return;
+	}
+	faults_count(w, FAULT_CLOCK, PLACE_NONE);
+	w->behind_ms = rng_between(&w->rng_fault, 4, 11) * MS_PER_HOUR;
+	world_clock_jump(w, -w->behind_ms);
+}
+
 void faults_start(struct world *w)
 {
+	if (w->p.clock)
+		agenda_in(w, rng_between(&w->rng_fault, 60, w->p.chaos_minutes * 60) * US_PER_SECOND, set_back, 0, 0, NULL);
 	agenda_in(w, 10 * US_PER_SECOND, strike, 0, 0, NULL);
 }

@@ -238,11 +238,13 @@ static void joined(struct world *w, struct model_task *t, const struct logged *r
 
 	if (!takes(w, j, d))
 		broken(w, "%s does not match its job", name_of(w, t));
-	if (had > 0 && d->reported_ms[j->package->module] <= last_of(w, j, d)->made_ms)
+	if (had > 0 && d->reported_ms[j->package->module] <= last_of(w, j, d)->made_ms &&
+	    !model_ahead(last_of(w, j, d)->made_ms))
 		broken(w, "%s: the device has had one, and has reported nothing since", name_of(w, t));
 	if (had >= STRATEGY_MATCHES_MAX)
 		broken(w, "%s: the device has had %d", name_of(w, t), had);
-	if (j->dynamic_mode == DYNAMIC_REPORTS && d->reported_ms[j->package->module] < j->created_ms)
+	if (j->dynamic_mode == DYNAMIC_REPORTS && d->reported_ms[j->package->module] < j->created_ms &&
+	    !model_ahead(j->created_ms))
 		broken(w, "%s: the device has reported nothing since the job was created", name_of(w, t));
 	for (const struct model_task *o = d->tasks; o; o = o->older)
 		if (unfinished(o) && in_the_way(w, o, t))
@@ -301,7 +303,7 @@ static void made(struct world *w, const struct logged *range)
 			joined(w, t, range);
 			continue;
 		}
-		t->src = model_version(w, t->device, j->package->module, j->created_ms);
+		t->src = j->expected_src[seq - 1];
 		t->made_ms = j->created_ms;
 		add_task(w, t, range->to);
 		if (o) {
@@ -476,7 +478,7 @@ static void applied(struct world *w, const struct received *r, utc_ms until)
 		rule_version(w, t, s->version, r->at);
 		break;
 	case SAID_STEP:
-		rule_step(w, t, s->step, s->text, r->at, r->reconnected);
+		rule_step(w, t, s->step, s->text, r->at, model_ahead(r->reconnected) ? 0 : r->reconnected);
 		break;
 	case SAID_PULL:
 		pull(w, t);

@@ -51,6 +51,7 @@ static struct profile profile_of(uint64_t seed)
 	p.freeze = some(&r, 300, 5, 40);
 	p.broker_restart = some(&r, 300, 2, 15);
 	p.database_crash = some(&r, 150, 3, 10);
+	p.clock = seed % 5 == 0; /* so that the others' mixtures stay what they were */
 	p.duplicate = some(&r, 500, 20, 300);
 	p.reorder = some(&r, 500, 20, 500);
 	p.nonsense = some(&r, 300, 20, 300);

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What lies ahead was before the clock was set back, and so long ago. */
-#define AHEAD(ms) ((ms) > clock_now() + MS_PER_MINUTE)
+bool model_ahead(utc_ms at)
+{
+	return at > clock_now() + MS_PER_MINUTE;
+}
 
 struct model *model_new(struct world *w)
 {
@@ -121,7 +123,7 @@ const char *model_version(const struct world *w, const struct device *d, int mod
 	const struct version_said *v = d->said[module];
 
 	(void)w;
-	while (v && v->at > at && !AHEAD(v->at))
+	while (v && v->at > at && !model_ahead(v->at))
 		v = v->older;
 	return v ? v->version : NULL;
 }
@@ -135,7 +137,7 @@ void model_imported(struct world *w, struct device *d, const char *version)
 
 static bool younger(const struct device *d, const struct sim_job *j)
 {
-	return d->created_ms > j->created_ms && !AHEAD(d->created_ms);
+	return d->created_ms > j->created_ms && !model_ahead(d->created_ms);
 }
 
 static bool candidate(const struct world *w, const struct sim_job *j, const struct device *d)
@@ -197,8 +199,11 @@ void model_choose(struct world *w, struct sim_job *j)
 		qsort(r, n, sizeof *r, by_index);
 	}
 	j->expected = ARENA_ARRAY(&w->arena, n + 1, size_t);
-	for (size_t i = 0; i < n; i++)
+	j->expected_src = ARENA_ARRAY(&w->arena, n + 1, const char *);
+	for (size_t i = 0; i < n; i++) {
 		j->expected[i] = r[i].device;
+		j->expected_src[i] = model_version(w, &w->devices[r[i].device], j->package->module, j->created_ms);
+	}
 	j->n_expected = n;
 }
 

@@ -106,6 +106,8 @@ void rule_unpush(struct world *w, struct model_task *t, utc_ms at);
 bool rule_timer(struct world *w, struct model_task *t, utc_ms before);
 void rule_end(struct world *w, struct model_task *t, enum task_state to, const char *desc, enum event_why why, utc_ms at);
 
+/* What lies more than a minute ahead was before the clock was set back, and so long ago. */
+bool model_ahead(utc_ms at);
 bool unfinished(const struct model_task *t);
 /* How often by now pushes on their way may have been lost. */
 int64_t model_doubts(const struct world *w);

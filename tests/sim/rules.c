@@ -68,7 +68,7 @@ static void fails(struct world *w, struct model_task *t, const char *text, bool 
 /* A time that lies ahead is of before the clock was set back, and long past. */
 static bool before(utc_ms at, utc_ms that)
 {
-	return at < that && that <= clock_now() + MINUTE;
+	return at < that && !model_ahead(that);
 }
 
 /* Reports between a failure and the push of its retry belong to the try that has failed; those from before the task

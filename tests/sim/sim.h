@@ -174,6 +174,7 @@ enum fault_kind {
 	FAULT_DATABASE_CRASH,
 	FAULT_PRESENCE_LOST,
 	FAULT_DUPLICATE,
+	FAULT_CLOCK,
 	FAULT_KINDS
 };
 /* Where a fault within a step strikes. */
@@ -236,6 +237,7 @@ struct sim_job {
 	struct model_task **tasks; /* by seq - 1 */
 	size_t cap_tasks;
 	size_t *expected; /* devices that were to be chosen, in the order of their seq */
+	const char **expected_src; /* their versions then */
 	size_t n_expected;
 	int64_t silent_from_us; /* nothing is handed over later than 1 s after this; INT64_MAX: it may be */
 	int64_t answered_us;	/* when the last order that stops pushes was answered: from then on it holds for a frozen otad, too */
@@ -278,6 +280,7 @@ struct profile {
 	int window;	       /* pushes that may wait for the broker */
 	int crash, lost, slow, cut, freeze, broker_restart, database_crash; /* per step */
 	int duplicate, reorder, nonsense, drop_presence;		      /* per message */
+	bool clock;   /* it is set back by hours, until it is calm */
 	int flapping; /* how often devices come and go */
 	int misbehaviour[8]; /* weights of what a device does with a push (fleet.c) */
 	int modules;
@@ -320,6 +323,8 @@ struct world {
 	int64_t busy_until_us;
 	int64_t frozen_us;  /* since when otad is frozen with a push in its hand that it has found to be in time; 0: it is not */
 	int64_t trouble_us; /* when something last went wrong, or was changed, that delays pushes */
+	int64_t behind_ms; /* the clock was set back by so much; 0: it is not */
+	int64_t jumped_us; /* when the clock was last set */
 	utc_ms punctual_ms; /* the last turn did all that was due at this time; 0: it did not */
 	struct model *model;
 	struct intent intent;

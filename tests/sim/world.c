@@ -201,6 +201,8 @@ void world_calm(struct world *w, int64_t most_us)
 {
 	while (w->database_down)
 		world_run(w, sim_now_us() + US_PER_SECOND, NULL);
+	if (w->behind_ms)
+		world_clock_jump(w, w->behind_ms);
 	w->calm = true;
 	w->p.played = false;
 	trace(w, "calm");
@@ -222,7 +224,7 @@ void world_clock_jump(struct world *w, int64_t by_ms)
 	w->model->last_look += by_ms;
 	for (size_t i = 0; i < ARRAY_LEN(w->otad.turned_ms); i++)
 		w->otad.turned_ms[i] = 0;
-	w->trouble_us = sim_now_us();
+	w->trouble_us = w->jumped_us = sim_now_us();
 	world_busy(w);
 }
 
@@ -293,6 +295,8 @@ struct world *world_new(uint64_t seed, const struct profile *p, const char *repl
 	w->rng_ops = rng_of(seed, 2);
 	w->rng_net = rng_of(seed, 3);
 	w->rng_fault = rng_of(seed, 4);
+	if (p->clock) /* there are hours to be set back by */
+		sim_clock_jump(MS_PER_DAY);
 	w->database = arena_printf(&w->arena, "sim_%llu_%d_%d", (unsigned long long)seed, (int)getpid(), ++worlds);
 	w->dir = cluster_dir(&w->arena, w->database);
 	w->config = *config_now();
