@@ -30,8 +30,9 @@ static bool body_is_form(const struct request *rq)
 
 const char *param_value(const struct params *p, const char *name)
 {
+	/* Names that differ do so in their first letter, mostly. */
 	for (size_t i = 0; i < p->n; i++)
-		if (strcmp(p->v[i].name, name) == 0)
+		if (p->v[i].name[0] == name[0] && strcmp(p->v[i].name, name) == 0)
 			return p->v[i].value[0] ? p->v[i].value : NULL;
 	return NULL;
 }

@@ -100,9 +100,16 @@ bool id_parse(enum id_kind kind, const char *text, int64_t *ret_a, int64_t *ret_
 void request_id_new(char out[37])
 {
 	static const char digits[] = "0123456789ABCDEF";
+	static _Thread_local unsigned char ready[1024]; /* asking for a few bytes costs as much as for many */
+	static _Thread_local size_t left;
 	unsigned char r[16];
 
-	crypto_random(r, sizeof r);
+	if (left == 0) {
+		crypto_random(ready, sizeof ready);
+		left = sizeof ready;
+	}
+	left -= sizeof r;
+	memcpy(r, ready + left, sizeof r);
 	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40); /* version 4 */
 	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
 	for (size_t i = 0; i < sizeof r; i++) {

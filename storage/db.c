@@ -340,7 +340,7 @@ static void unheard(void *arg, const char *message)
 
 static enum err connect_now(struct db *db)
 {
-	int64_t until = clock_boot_ms() + given_or_configured(db->opt.connect_ms);
+	int64_t until = i64_min(clock_boot_ms() + given_or_configured(db->opt.connect_ms), db->until_ms);
 	static const char *const options[] = {
 		[DB_PLANS_SERVER] = LIMITS,
 		[DB_PLANS_PINNED] = LIMITS " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off "
@@ -408,7 +408,7 @@ static enum err plans_renew(struct db *db)
 }
 
 /* Statements are looked at when one is wanted, so that migrations can run on a connection whose tables do not exist yet. */
-enum err db_ready(struct db *db)
+static enum err ready(struct db *db)
 {
 	enum err e;
 
@@ -447,7 +447,7 @@ void db_begin_anew(struct db *db)
 
 enum err db_begin(struct db *db)
 {
-	TRY(db_ready(db));
+	TRY(ready(db));
 	ensure(!db->in_txn);
 	TRY(simple(db, "begin",
 		   db->opt.read_only		       ? "begin read write"
@@ -544,7 +544,7 @@ enum err db_result(struct db *db, enum stmt s, const struct args *a, PGresult **
 	enum err e;
 
 	ensure(s > STMT_NONE && s < STMT_COUNT);
-	TRY(db_ready(db));
+	TRY(ready(db));
 	TRY(prepare(db, s));
 	TRY(send(db, d, a));
 	e = collect(db, d->name, &r);

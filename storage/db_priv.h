@@ -12,8 +12,6 @@
 enum err args_encode(const struct args *a, const struct stmt_def *d, struct error *e, const char *value[DB_ARGS_MAX],
 		     int length[DB_ARGS_MAX]) MUST_USE;
 
-/* Connected, and with time left; errors as db_connect, and ERR_DB_TIMEOUT. */
-enum err db_ready(struct db *db) MUST_USE;
 /* As db_run; the result is the caller's. */
 enum err db_result(struct db *db, enum stmt s, const struct args *a, PGresult **ret) MUST_USE;
 /* As it was set by db_set_until. */

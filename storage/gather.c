@@ -6,10 +6,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOGETHER_MAX 64
 
@@ -39,18 +39,25 @@ struct question {
 struct line {
 	struct question *first, **end;
 	bool asked;
+	struct db *db; /* of the thread that asks; NULL: not yet wanted */
 };
 
 struct gather {
 	pthread_mutex_t lock; /* guards the lines; nothing is taken under it */
 	struct line lines[STMT_COUNT];
+	char *conninfo, *name;
+	struct db_options options;
 };
 
-struct gather *gather_new(void)
+struct gather *gather_new(const struct db_options *o)
 {
 	struct gather *g = calloc(1, sizeof *g);
 
 	ensure(g != NULL && pthread_mutex_init(&g->lock, NULL) == 0);
+	g->options = *o;
+	g->options.conninfo = g->conninfo = strdup(o->conninfo);
+	g->options.name = g->name = strdup(o->name);
+	ensure(g->conninfo && g->name);
 	for (size_t i = 0; i < ARRAY_LEN(g->lines); i++)
 		g->lines[i].end = &g->lines[i].first;
 	return g;
@@ -60,7 +67,11 @@ void gather_free(struct gather *g)
 {
 	if (!g)
 		return;
+	for (size_t i = 0; i < ARRAY_LEN(g->lines); i++)
+		db_free(g->lines[i].db);
 	(void)pthread_mutex_destroy(&g->lock);
+	free(g->conninfo);
+	free(g->name);
 	free(g);
 }
 
@@ -154,16 +165,16 @@ static enum err ask_together(struct db *db, struct gather *g, enum stmt s, int n
 	PGresult *result = NULL;
 	enum err e;
 
-	/* Threads that are ready to run come to the line first. Where none is, this is a system call and no more. */
-	(void)sched_yield();
 	ensure(pthread_mutex_lock(&g->lock) == 0);
 	first = take(l, &n);
 	ensure(pthread_mutex_unlock(&g->lock) == 0);
 	for (struct question *q = first; q; q = q->next)
 		until = i64_min(until, q->until_ms);
-	db_set_until(db, until);
-	e = ask(db, s, first, n, &result);
-	db_set_until(db, me->until_ms);
+	if (!l->db)
+		l->db = db_new(&g->options);
+	db_begin_work(l->db, db_arena(db), db_error(db));
+	db_set_until(l->db, until);
+	e = ask(l->db, s, first, n, &result);
 	if (e == OK) {
 		hand_out(result, no, first, n);
 		metric_add(M_DB_GATHERED, (int64_t)n - 1);
@@ -209,8 +220,6 @@ static enum err ask_in_line(struct db *db, struct gather *g, enum stmt s, int no
 {
 	enum err e = OK;
 
-	/* Nobody shall wait for another's connection to be made. */
-	TRY(db_ready(db));
 	ensure(sem_init(&q->moved, 0, 0) == 0);
 	wait_in_line(g, s, q);
 	if (q->standing == ASKING)

@@ -192,7 +192,6 @@ class Alike:
 
     def __init__(self, stack, api, jobs):
         self.stack, self.api, self.jobs, self.answers, self.holder = stack, api, jobs, [], connect(stack)
-        wait_until(self.connected)
 
     def start(self, jobs):
         calls = [threading.Thread(target=lambda j=j: self.answers.append((j, self.api.call("QueryOTAJob", JobId=j))))
@@ -200,13 +199,6 @@ class Alike:
         for t in calls:
             t.start()
         return calls
-
-    def connected(self):
-        """All workers: connecting takes its time."""
-        for t in self.start(self.jobs):
-            t.join()
-        self.answers.clear()
-        return self.stack.sql_one("select count(*) from pg_stat_activity where application_name = 'otad api'") == 8
 
     def ask(self):
         self.holder.cursor().execute("lock table device_group in access exclusive mode")
@@ -268,5 +260,6 @@ def test_who_asked_for_all_is_cut_off(stack, alike):
     cut()
     wait_until(lambda: stack.metric("otad_db_in_line") == 7 and waiting(stack) == 1)
     cut()
-    wait_until(lambda: stack.metric("otad_db_in_line") == 1 and waiting(stack) == 7)
+    # The first may have come back in time to be among those for whom the next asked.
+    wait_until(lambda: stack.metric("otad_db_in_line") <= 1 and stack.metric("otad_db_in_line") + waiting(stack) == 8)
     check_alike(calls.end(), jobs)
