@@ -16,6 +16,7 @@
 #include "engine/base/log.h"
 #include "engine/base/parse.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,28 @@ static const uint64_t known[] = {
 };
 
 static int64_t part, parts = 1;
+
+/* The simulation and its server take turns: on one processor that is a change of process, and not each time the waking of
+ * an idle processor. The parts of a ring have different ones. */
+static void stay_on_one_processor(void)
+{
+	cpu_set_t may, one;
+	int64_t left = part;
+	int on = sched_getcpu();
+
+	if (sched_getaffinity(0, sizeof may, &may) != 0)
+		return;
+	for (int c = 0; parts > 1 && c < CPU_SETSIZE && left >= 0; c++)
+		if (CPU_ISSET((size_t)c, &may)) {
+			on = c;
+			left--;
+		}
+	if (on < 0)
+		return;
+	CPU_ZERO(&one);
+	CPU_SET((size_t)on, &one);
+	(void)sched_setaffinity(0, sizeof one, &one);
+}
 
 /* Is a test to be run? Asked once for each, in the same order every time. */
 static bool wanted(const char *name, const char *filter)
@@ -396,6 +419,7 @@ int main(int argc, char **argv)
 		usage();
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_ERROR);
+	stay_on_one_processor();
 	configure();
 	if (life.live)
 		return run((struct life){ life.live, life.arg, print, false }, &t) != 0;
