@@ -229,11 +229,11 @@ with tally as (
 	select d.id
 	from part cross join lateral (
 		select d.id
-		from device_group g
+		from (select * from device_group where id = $1 and kind = 'LINK_PLATFORM' offset 0) g
 		join device_group_member m on m.group_id = g.id
-		join device d on d.id = m.device_id
-		where g.id = $1 and g.kind = 'LINK_PLATFORM' and d.product_id = part.product_id
-		  and m.device_id >= part.block << 11 and m.device_id < least((part.block + 1) << 11, $6)
+			and m.device_id >= part.block << 11 and m.device_id < least((part.block + 1) << 11, $6)
+		cross join lateral (select * from device where id = m.device_id offset 0) d
+		where d.product_id = part.product_id
 		  and case when $5 is null then true else (
 			select device_status(d.disabled, s.active_ms, s.online)
 			from (select) one left join device_session s on s.device_id = d.id) = $5 end
