@@ -1,7 +1,12 @@
+-- A stored time that lies more than a minute ahead of now, which nobody is behind by, is of before the clock was set back:
+-- long past. The same as ms_past in engine/base/base.h.
+create function ms_past(at_ms bigint, now_ms bigint) returns bigint language sql immutable parallel safe as $$
+	select case when at_ms > now_ms + 60000 then 1 else at_ms end
+$$;
+
 -- The devices that a job may concern: of its product, enabled, registered before it, judged by the version that they had when
 -- it was created (rules §2, §3; api §10.6). Narrowed by whoever asks (names, groups, GRAY). Its product, module and time of
--- creation are said, too, and not looked up, for the planner to know how many they are. Whatever is more than a minute later
--- than now, which nobody is behind by, is of before the clock was set back, and so of before the job.
+-- creation are said, too, and not looked up, for the planner to know how many they are.
 drop function job_candidate(bigint, bigint, text, bigint);
 
 create function job_candidate(of_job bigint, of_product bigint, of_module text, of_ms bigint, now_ms bigint)
@@ -14,13 +19,13 @@ language sql stable as $$
 	left join device_module m on m.device_id = d.id and m.module = of_module
 	left join (
 		select distinct on (device_id) device_id, version from version_before
-		where module = of_module and until_ms > of_ms and until_ms <= now_ms + 60000 order by device_id, until_ms
+		where module = of_module and ms_past(until_ms, now_ms) > of_ms order by device_id, until_ms
 	) b on b.device_id = d.id
 	cross join lateral (
 		select case when b.device_id is not null then b.version
-			when m.reported_ms <= of_ms or m.reported_ms > now_ms + 60000 then m.version
+			when ms_past(m.reported_ms, now_ms) <= of_ms then m.version
 			else m.prev_version end as version) v
-	where j.id = of_job and not d.disabled and (d.created_ms <= of_ms or d.created_ms > now_ms + 60000)
+	where j.id = of_job and not d.disabled and ms_past(d.created_ms, now_ms) <= of_ms
 	  and v.version is distinct from f.dest_version
 	  and (j.src_versions = '{}' or v.version = any (j.src_versions))
 	  and (f.type = 0 or v.version = f.src_version)

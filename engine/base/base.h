@@ -31,16 +31,15 @@ static inline int64_t i64_min(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
-/* A stored time that lies more than a minute ahead of now, which nobody is behind by, is of before the clock was set back:
- * long past. */
-static inline utc_ms ms_past(utc_ms at, utc_ms now)
-{
-	return at > now + MS_PER_MINUTE ? 1 : at;
-}
-
 static inline int64_t i64_max(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
+}
+/* A stored time that lies more than a minute ahead of now, which nobody is behind by, is of before the clock was set back:
+ * long past. SQL has the same (migrations/0009_clock_set_back.sql). */
+static inline utc_ms ms_past(utc_ms at, utc_ms now)
+{
+	return at > now + MS_PER_MINUTE ? 1 : at;
 }
 
 #endif

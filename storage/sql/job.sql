@@ -45,7 +45,7 @@ where not exists (select from device d where d.product_id = $1::bigint and d.nam
 select d.id
 from (
 	select id from device
-	where product_id = $1::bigint and not disabled and (created_ms <= $6::bigint or created_ms > $6 + 60000)
+	where product_id = $1::bigint and not disabled and ms_past(created_ms, $6::bigint) <= $6
 	order by name limit 500
 ) d cross join lateral (
 	select (select m.version from device_module m where m.device_id = d.id and m.module = $2::text) as version offset 0
@@ -61,7 +61,7 @@ limit 1;
 -- The same among all devices of the product, as a join.
 select d.id
 from device d left join device_module m on m.device_id = d.id and m.module = $2::text
-where d.product_id = $1::bigint and not d.disabled and (d.created_ms <= $6::bigint or d.created_ms > $6 + 60000)
+where d.product_id = $1::bigint and not d.disabled and ms_past(d.created_ms, $6::bigint) <= $6
   and m.version is distinct from $3::text
   and ($4::text[] = '{}' or m.version = any ($4))
   and ($5::text is null or m.version = $5)
@@ -76,7 +76,7 @@ from device_group_member x
 join device d on d.id = x.device_id
 left join device_module m on m.device_id = d.id and m.module = $2::text
 where x.group_id in (select device_group_family($5::bigint))
-  and d.product_id = $1::bigint and not d.disabled and (d.created_ms <= $6::bigint or d.created_ms > $6 + 60000)
+  and d.product_id = $1::bigint and not d.disabled and ms_past(d.created_ms, $6::bigint) <= $6
   and m.version is distinct from $3::text and ($4::text is null or m.version = $4)
 limit 1;
 
@@ -178,7 +178,7 @@ from job_run where job_id = $1::bigint;
 -- out: 
 -- Bulk order: tasks in a state of mask $2 count as CANCELED from here on; never before the job's last move.
 with run as (
-	update job_run set order_no = order_no + 1, modified_ms = greatest($4::bigint, case when modified_ms <= $4 + 60000 then modified_ms end),
+	update job_run set order_no = order_no + 1, modified_ms = greatest($4::bigint, ms_past(modified_ms, $4)),
 		n_canceled = n_canceled + case when $2::int & 2 = 0 then 0 else n_confirm end
 			+ case when $2 & 4 = 0 then 0 else n_queued end + case when $2 & 8 = 0 then 0 else n_notified end
 			+ case when $2 & 16 = 0 then 0 else n_in_progress end,

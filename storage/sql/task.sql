@@ -121,7 +121,7 @@ select distinct job_id from active_task where device_id = $1::bigint order by jo
 with mine as (
 	select a.job_id, a.seq, n.state, n.row_state, coalesce(n.order_why, 13) as why, r.order_no,
 	       case when n.state = 7 then n.task_desc else $2::text end as task_desc,
-	       case when n.state = 7 then n.modified_ms else greatest($3::bigint, case when r.modified_ms <= $3 + 60000 then r.modified_ms end) end as at_ms
+	       case when n.state = 7 then n.modified_ms else greatest($3::bigint, ms_past(r.modified_ms, $3)) end as at_ms
 	from active_task a
 	join task_now n on n.job_id = a.job_id and n.seq = a.seq
 	join job_run r on r.job_id = a.job_id
@@ -143,5 +143,5 @@ with mine as (
 )
 update job_run r set n_confirm = r.n_confirm - l.c, n_queued = r.n_queued - l.q, n_notified = r.n_notified - l.n,
 	n_in_progress = r.n_in_progress - l.p, n_canceled = r.n_canceled + l.c + l.q + l.n + l.p,
-	modified_ms = greatest($3, case when r.modified_ms <= $3 + 60000 then r.modified_ms end)
+	modified_ms = greatest($3, ms_past(r.modified_ms, $3))
 from lost l where r.job_id = l.job_id;
