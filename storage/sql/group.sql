@@ -210,7 +210,8 @@ order by d.id desc;
 -- name: group_devices_in_blocks
 -- in: bigint text text text text bigint bigint bigint
 -- out: id product_key product_name category_key node_type name nickname status active_ms online_ms
--- The same without names. Reads only the blocks that the page is in; of that of $6 nobody knows how many are below $6.
+-- The same without names. (The group's kind is asked as a value, so that it is known before a device is read.)
+-- Reads only the blocks that the page is in; of that of $6 nobody knows how many are below $6.
 with tally as (
 	select t.product_id, t.block, c.n, t.block = $6::bigint >> 11 as cut,
 	       sum(c.n) filter (where t.block < $6 >> 11) over (order by t.block desc) as past,
@@ -229,21 +230,22 @@ with tally as (
 	select d.id
 	from part cross join lateral (
 		select d.id
-		from (select * from device_group where id = $1 and kind = 'LINK_PLATFORM' offset 0) g
-		join device_group_member m on m.group_id = g.id
-			and m.device_id >= part.block << 11 and m.device_id < least((part.block + 1) << 11, $6)
-		cross join lateral (select * from device where id = m.device_id offset 0) d
-		where d.product_id = part.product_id
+		from device_group_member m cross join lateral (select * from device where id = m.device_id offset 0) d
+		where (select kind from device_group where id = $1) = 'LINK_PLATFORM' and m.group_id = $1
+		  and m.device_id >= part.block << 11 and m.device_id < least((part.block + 1) << 11, $6)
+		  and d.product_id = part.product_id
 		  and case when $5 is null then true else (
 			select device_status(d.disabled, s.active_ms, s.online)
 			from (select) one left join device_session s on s.device_id = d.id) = $5 end
 		union all
 		select d.id
-		from (select * from device_group where id = $1 and kind = 'LINK_PLATFORM_DYNAMIC' offset 0) g
-		join device d on d.product_id = part.product_id and d.id >= part.block << 11 and d.id < least((part.block + 1) << 11, $6)
+		from device d
 		left join device_session s on s.device_id = d.id and s.device_id >= part.block << 11 and s.device_id < (part.block + 1) << 11
 		cross join lateral (select device_status(d.disabled, s.active_ms, s.online) as status) v
-		where v.status like all (g.like_statuses) and ($5 is null or v.status = $5)) d
+		where (select kind from device_group where id = $1) = 'LINK_PLATFORM_DYNAMIC' and d.product_id = part.product_id
+		  and d.id >= part.block << 11 and d.id < least((part.block + 1) << 11, $6)
+		  and v.status like all ((select like_statuses from device_group where id = $1)::text[])
+		  and ($5 is null or v.status = $5)) d
 	order by d.id desc offset $7 - (select min(before) from part) limit $8
 )
 select d.id, d.product_key, d.product_name, d.category_key, d.node_type, d.name, d.nickname, d.status, d.active_ms,

@@ -120,7 +120,9 @@ def test_service_secret_reloaded(broker):
 # ---- presence ----
 
 def test_wrong_passwords_change_nothing(broker, service, join):
+    start = len(service.lines)
     d = join()
+    service.heard("on", d.name, after=start)
     before, after = len(service.lines), service.state()
     cid = d.client._client_id.decode()
     for i in range(1000):
