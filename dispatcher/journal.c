@@ -8,10 +8,10 @@
 #include "engine/base/crypto.h"
 #include "engine/base/log.h"
 #include "engine/base/metrics.h"
+#include "engine/base/waker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define SEGMENTS_MAX 64
-#define SYNC_EVERY_NS 5000000L
+#define SYNC_EVERY_MS 5
+#define REST_MS 100 /* of the sync thread, while nothing is written */
 #define KEEP_MS (10 * MS_PER_MINUTE)
 #define ALIGN ((uint64_t)8)
 #define ID_TEXT_LEN 32
@@ -55,8 +56,8 @@ struct journal {
 	struct segment seg[SEGMENTS_MAX];
 	_Atomic uint64_t written, applied;
 	uint64_t synced; /* sync thread */
-	pthread_t thread;
-	_Atomic bool stop;
+	struct waker waker;
+	_Atomic bool resting;
 };
 
 /* ---- checksum ---- */
@@ -309,14 +310,15 @@ static void prepare_next(struct journal *j)
 	prepare(j, start + j->segment_bytes, written - start > j->segment_bytes / 2);
 }
 
-static void sync_written(struct journal *j)
+/* False when there was nothing to sync. */
+static bool sync_written(struct journal *j)
 {
 	uint64_t written = atomic_load(&j->written), ring = j->segment_bytes * (uint64_t)(j->segments - 1),
 		 from;
 	int64_t start = clock_boot_us();
 
 	if (written == j->synced)
-		return;
+		return false;
 	from = segment_start(j, j->synced);
 	if (written > from + ring)
 		from = segment_start(j, written - ring); /* it jumped ahead: journal_set_applied */
@@ -334,20 +336,37 @@ static void sync_written(struct journal *j)
 	}
 	j->synced = written;
 	metric_observe_us(M_JOURNAL_SYNC, NULL, clock_boot_us() - start);
+	return true;
+}
+
+/* Between two syncs. Rests where nothing was written since the last one; who writes while it rests wakes it. */
+static bool sync_wait(struct journal *j, bool wrote)
+{
+	bool rest, more;
+
+	atomic_store(&j->resting, !wrote);
+	rest = !wrote && atomic_load(&j->written) == j->synced;
+	more = waker_wait(&j->waker, rest ? REST_MS : SYNC_EVERY_MS);
+	atomic_store(&j->resting, false);
+	return more;
+}
+
+static void sync_wake(struct journal *j)
+{
+	if (atomic_load(&j->resting) && atomic_exchange(&j->resting, false))
+		waker_wake(&j->waker);
 }
 
 static void *sync_main(void *arg)
 {
 	struct journal *j = arg;
+	bool wrote;
 
-	while (!atomic_load(&j->stop)) {
-		struct timespec pause = { .tv_nsec = SYNC_EVERY_NS };
-
-		sync_written(j);
+	do {
+		wrote = sync_written(j);
 		prepare_next(j);
-		(void)nanosleep(&pause, NULL);
-	}
-	sync_written(j);
+	} while (sync_wait(j, wrote));
+	(void)sync_written(j);
 	return NULL;
 }
 
@@ -400,7 +419,7 @@ enum err journal_open(const char *dir, int segments, uint64_t segment_bytes, str
 	}
 	find_ends(j);
 	prepare_next(j);
-	ensure(pthread_create(&j->thread, NULL, sync_main, j) == 0);
+	waker_start(&j->waker, sync_main, j);
 	*ret = j;
 	return OK;
 }
@@ -409,8 +428,7 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
-	atomic_store(&j->stop, true);
-	(void)pthread_join(j->thread, NULL);
+	waker_stop(&j->waker);
 	journal_free(j);
 }
 
@@ -441,8 +459,8 @@ static void put(struct journal *j, uint64_t at, int kind, const char *topic, siz
 	atomic_store_explicit(&h->length, length, memory_order_release);
 }
 
-bool journal_append(struct journal *j, const char *topic, size_t topic_len, const void *payload,
-		    size_t payload_len, utc_ms received_ms)
+static bool append(struct journal *j, const char *topic, size_t topic_len, const void *payload, size_t payload_len,
+		   utc_ms received_ms)
 {
 	uint64_t at = atomic_load(&j->written), length = sizeof(struct header) + topic_len + payload_len;
 	uint64_t room = j->segment_bytes - at % j->segment_bytes;
@@ -462,6 +480,16 @@ bool journal_append(struct journal *j, const char *topic, size_t topic_len, cons
 	put(j, at, KIND_MESSAGE, topic, topic_len, payload, payload_len, received_ms);
 	atomic_store(&j->written, after(j, header_at(j, at)));
 	return true;
+}
+
+/* Where there was no room, the sync thread may have some to prepare by now. */
+bool journal_append(struct journal *j, const char *topic, size_t topic_len, const void *payload,
+		    size_t payload_len, utc_ms received_ms)
+{
+	bool done = append(j, topic, topic_len, payload, payload_len, received_ms);
+
+	sync_wake(j);
+	return done;
 }
 
 /* ---- reading ---- */

@@ -38,7 +38,7 @@ void journal_close(struct journal *j);
 /* 32 hex digits. */
 const char *journal_id(const struct journal *j);
 
-/* Paho's thread; never waits. false: no room, or the message is too long; it is lost. */
+/* Paho's thread; waits for nothing but a short lock. false: no room, or the message is too long; it is lost. */
 bool journal_append(struct journal *j, const char *topic, size_t topic_len, const void *payload,
 		    size_t payload_len, utc_ms received_ms) MUST_USE;
 

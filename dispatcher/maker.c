@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#define POLL_MS 200 /* jobs made by other replicas are found so */
+#define POLL_MS 500 /* what other replicas and devices gave it to do is found so */
 #define CHOOSE_DEADLINE_MS 600000
 #define CHUNK_MS 100
 #define JOIN_ROWS 1000 /* they cost more to look at than the rows of a chunk */

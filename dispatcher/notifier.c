@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define BATCH 100
-#define POLL_MS 200
+#define POLL_MS 500
 #define SEND_MS 5000
 
 struct notifier {

@@ -25,7 +25,7 @@
 #define LEASE_TRY_MS 500
 #define LEASE_PATIENCE_MS 1000 /* for a moment when no push is on its way */
 #define LOOK_MS 200 /* jobs and timers that API calls of other processes made: at the soonest, */
-#define LOOK_PART 100 /* and so seldom that it takes a hundredth of the time, */
+#define LOOK_PART 200 /* and so seldom that it takes half a hundredth of the time, */
 #define LOOK_LATEST_MS 2000 /* but not later */
 #define SWEEP_MS (10 * MS_PER_MINUTE)
 #define DROP_MS (60 * MS_PER_SECOND)

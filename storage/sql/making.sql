@@ -8,11 +8,11 @@
 select r.job_id, j.product_id, r.making, r.made_seq, r.chosen,
        case when j.kind = 3 and j.group_id is not null then 'DYNAMIC GROUP' else j.target_selection end as selection, j.need_confirm,
        j.overwrite_mode, j.multi_module, f.module, j.firmware_id, j.created_ms
-from live_job l
-join job_run r on r.job_id = l.job_id
-join job j on j.id = l.job_id
+from job_run r
+join live_job l on l.job_id = r.job_id
+join job j on j.id = r.job_id
 join firmware f on f.id = j.firmware_id
-where r.making < 3 and l.job_id > $1::bigint
+where r.making < 3 and r.job_id > $1::bigint
 order by r.job_id limit 1;
 
 -- name: making_room
