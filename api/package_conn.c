@@ -36,7 +36,11 @@
 #define TAKE_MAX 16384
 #define INPUT_MAX ((size_t)64 * 1024)
 #define WRITE_MAX ((size_t)256 * 1024) /* one connection's share of a turn of the loop */
-#define UNSENT_MAX (128 * 1024)	       /* in the kernel per connection; more helps nobody and costs memory */
+/* What waits in the kernel: few connections may have much of it each, for the turns that it saves; ten thousand slow ones
+ * hold 2 GiB at most. */
+#define UNSENT_TOTAL ((int64_t)256 * 1024 * 1024)
+#define UNSENT_MIN (128 * 1024)
+#define UNSENT_MAX (1024 * 1024)
 #define FORM_ROOM 65536		       /* of a body, besides the file */
 #define TLS_PIECE 16384		       /* of an object, read and encrypted at a time: one record */
 #define TLS_AHEAD ((size_t)128 * 1024) /* of them in the output buffer */
@@ -572,13 +576,14 @@ static void conn_tick(struct conn *c, int64_t now_ms)
 void package_conn_open(struct package_conns *all, int fd, struct tls *tls)
 {
 	struct conn *c;
-	int one = 1, unsent = UNSENT_MAX;
+	int one = 1, unsent;
 
 	if (all->n >= config_now()->store_connections) {
 		metric_add_label(M_STORE_REFUSED, "full", 1);
 		(void)evutil_closesocket(fd);
 		return;
 	}
+	unsent = (int)i64_min(i64_max(UNSENT_TOTAL / (all->n + 1), UNSENT_MIN), UNSENT_MAX);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
