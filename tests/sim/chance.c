@@ -37,3 +37,8 @@ int64_t rng_skewed(struct rng *r, int64_t max)
 
 	return rng_between(r, 0, rng_chance(r, 800) ? most / 8 : most);
 }
+
+int rng_pick(struct rng *r, const int *of, size_t n)
+{
+	return of[rng_between(r, 0, (int64_t)n - 1)];
+}

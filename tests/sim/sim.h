@@ -29,6 +29,9 @@ int64_t rng_between(struct rng *r, int64_t lo, int64_t hi); /* both possible */
 bool rng_chance(struct rng *r, int permille);
 /* Mostly small, sometimes up to max. */
 int64_t rng_skewed(struct rng *r, int64_t max);
+/* One of them. */
+int rng_pick(struct rng *r, const int *of, size_t n);
+#define RNG_PICK(r, ...) rng_pick((r), (const int[]){ __VA_ARGS__ }, sizeof((const int[]){ __VA_ARGS__ }) / sizeof(int))
 
 /* ---- time (in place of engine/base/clock.c) ---- */
 
@@ -420,6 +423,10 @@ void fleet_say_version(struct world *w, struct device *d, int module, const char
 void fleet_say_step(struct world *w, struct device *d, int step, const char *desc); /* of the default module */
 void fleet_ask(struct world *w, struct device *d, int module);
 void fleet_say_nonsense(struct world *w, struct device *d, const char *params);
+
+/* create.c */
+void operator_create(struct world *w, enum job_kind kind);
+void operator_set_rate(struct sim_job *j, int rate);
 
 /* operator.c */
 void operator_start(struct world *w);
