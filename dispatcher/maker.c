@@ -13,6 +13,7 @@
 #define POLL_MS 500 /* what other replicas and devices gave it to do is found so */
 #define CHOOSE_DEADLINE_MS 600000
 #define CHUNK_MS 100
+#define CHUNK_ROWS_MIN 50 /* with fewer it is not the rows that take long */
 #define JOIN_ROWS 1000 /* they cost more to look at than the rows of a chunk */
 
 struct maker {
@@ -39,8 +40,10 @@ static bool may_run(struct maker *m)
 /* What a chunk costs depends on what is in its tasks' way, and on the machine. */
 static void chunk_took(struct maker *m, int64_t ms)
 {
+	int64_t least = i64_min(CHUNK_ROWS_MIN, m->opt.chunk_rows);
+
 	if (ms > CHUNK_MS)
-		m->rows = (int32_t)i64_max(m->rows / 2, 1);
+		m->rows = (int32_t)i64_max(m->rows / 2, least);
 	else if (ms < CHUNK_MS / 2)
 		m->rows = (int32_t)i64_min((int64_t)m->rows * 2, m->opt.chunk_rows);
 }

@@ -112,10 +112,12 @@ update job_run set chosen = $2::int, making = 2, modified_ms = $3::bigint where 
 -- in: bigint int int
 -- out: held
 -- Whether a device between those of tasks $2+1 and $3 of job $1, which are in the order of their devices, is held: mostly
--- none is. The next one is asked for, not whether there is any: one that may be anywhere is looked for in the whole table.
-select coalesce((select device_id from active_task
+-- none is. The first one is asked for, not whether there is any: one that may be anywhere is looked for in the whole table.
+-- (And not beyond the last: what was freed lies there until it is vacuumed, which somebody's old transaction holds up.)
+select (select device_id from active_task
 	where device_id >= (select device_id from task where job_id = $1::bigint and seq = $2::int + 1)
-	order by device_id limit 1) <= (select device_id from task where job_id = $1 and seq = $3::int), false) as held;
+	  and device_id <= (select device_id from task where job_id = $1 and seq = $3::int)
+	order by device_id limit 1) is not null as held;
 
 -- name: making_conflict_jobs
 -- in: bigint int int bool text
@@ -209,8 +211,9 @@ with gone as materialized (
 	select t.job_id, t.seq from task t
 	where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int
 	  and (select device_id from device_deleted
-		where device_id >= (select device_id from task where job_id = $1 and seq = $2 + 1) order by device_id limit 1)
-		<= (select device_id from task where job_id = $1 and seq = $3)
+		where device_id >= (select device_id from task where job_id = $1 and seq = $2 + 1)
+		  and device_id <= (select device_id from task where job_id = $1 and seq = $3)
+		order by device_id limit 1) is not null
 	  and exists (select from device_deleted x where x.device_id = t.device_id offset 0)
 )
 update task t set state = 7, task_desc = $5::text, modified_ms = $4::bigint

@@ -2,78 +2,19 @@
 """Lists of large jobs read what they show, wherever the page is, and not all that is before it: counted in rows that
 the statements of storage/sql take from their tables, because a time says nothing here. Both kinds of plans that
 PostgreSQL may use for a prepared statement have to hold, and a job that is newer than the planner's statistics."""
-import pathlib
-import re
 import threading
 
 import psycopg2
 import pytest
 
 from client import wait_until
+from statements import Database
 
-SQL = pathlib.Path(__file__).resolve().parents[2] / "storage/sql"
 DEVICES = 10_000
 BLOCK = 2048  # tasks of a row of task_tally
 STATES = ("CONFIRM", "QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED")
 QUEUED, IN_PROGRESS, SUCCEEDED, FAILED, CANCELED = 2, 4, 5, 6, 7
 RARE = (1, 3000, 7000, DEVICES)  # seqs of tasks that are FAILED
-PLANS = ("force_custom_plan", "force_generic_plan")
-# Tables as small as these are read whole with good reason: to the planner they are a hundred times as large.
-LARGE = "-c jit=off -c seq_page_cost=100"
-
-
-def statement(name):
-    """-> (types of its parameters, text)"""
-    for path in SQL.glob("*.sql"):
-        found = re.search(rf"^-- name: {name}\n-- in:([^\n]*)\n(.*?);\n", path.read_text(), re.M | re.S)
-        if found:
-            return found.group(1).split(), found.group(2)
-    raise KeyError(name)
-
-
-class Database:
-    def __init__(self, stack):
-        self.connection = psycopg2.connect(stack.pg, options=LARGE)
-        self.connection.autocommit = True
-        self.cursor = self.connection.cursor()
-        self.prepared = set()
-
-    def ask(self, text, *args):
-        self.cursor.execute(text, args or None)
-        return self.cursor.fetchall() if self.cursor.description else []
-
-    def one(self, text, *args):
-        return self.ask(text, *args)[0][0]
-
-    def _call(self, name, args):
-        if name not in self.prepared:
-            types, text = statement(name)
-            self.cursor.execute(f"prepare {name} ({', '.join(types)}) as {text}")
-            self.prepared.add(name)
-        return f"execute {name} ({', '.join(['%s'] * len(args))})"
-
-    def run(self, name, *args):
-        return self.ask(self._call(name, args), *args)
-
-    def rows_read(self, name, *args):
-        """-> {table: the most rows that the statement took from it under any plan, also those that it threw away}"""
-        worst = {}
-        for mode in PLANS:
-            self.ask(f"set plan_cache_mode = {mode}")
-            plan = self.ask("explain (analyze, timing off, format json) " + self._call(name, args), *args)[0][0][0]
-            for table, n in taken(plan["Plan"], {}).items():
-                worst[table] = max(n, worst.get(table, 0))
-        return worst
-
-
-def taken(node, read):
-    if "Relation Name" in node:
-        rows = sum(node.get(k, 0) for k in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck",
-                                            "Rows Removed by Join Filter"))
-        read[node["Relation Name"]] = read.get(node["Relation Name"], 0) + rows * node["Actual Loops"]
-    for below in node.get("Plans", ()):
-        taken(below, read)
-    return read
 
 
 @pytest.fixture(scope="module")
