@@ -36,7 +36,7 @@ enum err store_making_next(struct db *db, int64_t after_job_id, struct making *r
 	return OK;
 }
 
-static enum err choose(struct db *db, const struct making *m, utc_ms now)
+static enum err choose(struct db *db, const struct making *m, const struct rows *room, utc_ms now)
 {
 	static const struct {
 		const char *selection;
@@ -58,6 +58,8 @@ static enum err choose(struct db *db, const struct making *m, utc_ms now)
 	arg_text(&a, m->module);
 	arg_int(&a, m->created_ms);
 	arg_int(&a, now);
+	arg_int(&a, row_int(room, 0, C_making_room_first_device));
+	arg_int(&a, row_int(room, 0, C_making_room_last_device));
 	id_format(ID_FIRMWARE, m->firmware_id, 0, firmware_id);
 	if (how[i].stmt == S_making_choose_gray)
 		arg_bytes(&a, firmware_id, sizeof firmware_id); /* with its NUL */
@@ -66,11 +68,14 @@ static enum err choose(struct db *db, const struct making *m, utc_ms now)
 
 static enum err choose_in_txn(struct db *db, struct making *m, utc_ms now)
 {
+	struct rows *room;
 	struct args a;
 	int64_t chosen;
 
-	TRY(db_run(db, S_making_room, NULL, NULL));
-	TRY(choose(db, m, now));
+	args_init(&a, db);
+	arg_int(&a, m->product_id);
+	TRY(db_one(db, S_making_room, &a, &room));
+	TRY(choose(db, m, room, now));
 	chosen = db_touched(db);
 	args_init(&a, db);
 	arg_int(&a, m->job_id);

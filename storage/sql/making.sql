@@ -16,33 +16,36 @@ where r.making < 3 and r.job_id > $1::bigint
 order by r.job_id limit 1;
 
 -- name: making_room
--- in:
--- out: set
--- A million devices are joined and ranked in memory (128 MiB each) instead of on disk: to the end of the transaction.
-select set_config('work_mem', '128MB', true) as set;
+-- in: bigint
+-- out: set first_device last_device
+-- A million devices are joined and ranked in memory (128 MiB each) instead of on disk: to the end of the transaction. The ids
+-- of product $1's devices lie between these.
+select set_config('work_mem', '128MB', true) as set,
+       coalesce((select min(id) from device where product_id = $1::bigint), 0) as first_device,
+       coalesce((select max(id) from device where product_id = $1), 0) as last_device;
 
--- The candidates of job $1, of product $2 and module $3, created at $4, chosen at $5, as rows in the order of their devices
--- (task_of).
+-- The candidates of job $1, of product $2 and module $3, created at $4, chosen at $5, with ids from $6 to $7, as rows in the
+-- order of their devices (task_of).
 
 -- name: making_choose_all
--- in: bigint bigint text bigint bigint
+-- in: bigint bigint text bigint bigint bigint bigint
 -- out:
 -- ALL, and what matches a dynamic job (kind 3) by its version.
 insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms, dynamic)
 select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
        coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms, nullif(j.kind = 3, false)
-from job j cross join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint) c
+from job j cross join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint) c
 where j.id = $1;
 
 -- name: making_choose_gray
--- in: bigint bigint text bigint bigint bytea
+-- in: bigint bigint text bigint bigint bigint bigint bytea
 -- out:
--- GRAY: the share of the candidates with the smallest SHA-256(FirmwareId, NUL, DeviceName), first 8 bytes; $6 is what
+-- GRAY: the share of the candidates with the smallest SHA-256(FirmwareId, NUL, DeviceName), first 8 bytes; $8 is what
 -- stands before the name: repeatable, and a larger percentage contains the smaller one (rules §3). Exact, at least one.
 with ranked as (
 	select c.device_id, c.version, count(*) over () as n, row_number() over (
-		order by substring(sha256($6::bytea || convert_to(c.name, 'UTF8')) for 8), c.device_id) as rank
-	from job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint) c
+		order by substring(sha256($8::bytea || convert_to(c.name, 'UTF8')) for 8), c.device_id) as rank
+	from job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint) c
 )
 insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
 select j.id, row_number() over (order by c.device_id), c.device_id, case when j.need_confirm then 1 else 2 end,
@@ -51,7 +54,7 @@ from job j cross join ranked c
 where j.id = $1 and c.rank <= greatest(c.n * j.gray_milli / 100000, 1);
 
 -- name: making_choose_listed
--- in: bigint bigint text bigint bigint
+-- in: bigint bigint text bigint bigint bigint bigint
 -- out:
 -- SPECIFIC: the devices that were named.
 insert into task (job_id, seq, device_id, state, timeout_min, src_version, created_ms, modified_ms)
@@ -60,11 +63,11 @@ select j.id, row_number() over (order by c.device_id), c.device_id, case when j.
 from job j
 join job_target g on g.job_id = j.id
 cross join lateral unnest(g.device_ids) as named(id)
-join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint) c on c.device_id = named.id
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint) c on c.device_id = named.id
 where j.id = $1;
 
 -- name: making_choose_group
--- in: bigint bigint text bigint bigint
+-- in: bigint bigint text bigint bigint bigint bigint
 -- out:
 -- GROUP: the devices of the group, of the groups above it and of those below it.
 with member as (
@@ -77,11 +80,11 @@ select j.id, row_number() over (order by c.device_id), c.device_id, case when j.
        coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms
 from job j
 cross join member
-join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint) c on c.device_id = member.device_id
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint) c on c.device_id = member.device_id
 where j.id = $1;
 
 -- name: making_choose_dynamic_group
--- in: bigint bigint text bigint bigint
+-- in: bigint bigint text bigint bigint bigint bigint
 -- out:
 -- A dynamic job by group: the members of now.
 with member as (
@@ -92,7 +95,7 @@ select j.id, row_number() over (order by c.device_id), c.device_id, case when j.
        coalesce(j.timeout_min, 0), c.version, j.created_ms, j.created_ms, true
 from job j
 cross join member
-join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint) c on c.device_id = member.device_id
+join job_candidate($1::bigint, $2::bigint, $3::text, $4::bigint, $5::bigint, $6::bigint, $7::bigint) c on c.device_id = member.device_id
 where j.id = $1;
 
 -- name: making_chosen

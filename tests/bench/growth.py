@@ -15,7 +15,7 @@ from rig import Limits, PlainBroker, Stack
 
 SETTINGS = {**pump.SETTINGS, **ingest.SETTINGS, "limit_firmwares": 0}
 REPEAT = 3
-IDLE_S, HELD_S = 20, 120
+IDLE_S, HELD_S, HELD_FLEETS = 20, 120, 30
 JOBS = (100, 1000)
 FLEET = 1_000_000  # devices behind the tasks; more tasks are of several jobs, all but one over
 make.DEVICES = 100_000
@@ -60,30 +60,45 @@ class Tables:
         self.stack.sql("vacuum analyze")
 
 
-def cost(stack, path):
-    """-> (us of time, us of CPU) an item, medians."""
-    samples = [path.product(stack, None) for _ in range(REPEAT)]
+def settle(stack):
+    """Until autovacuum has done what is to be done now: it is counted with PostgreSQL, and comes when it likes."""
+    wait_until(lambda: not stack.one("select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"), 600)
+
+
+def cost(stack, path, fleets=None):
+    """fleets: one is taken for each measurement of ingest -> (us of time, us of CPU) an item, medians; what otad waited for most."""
+    samples = []
+    for _ in range(REPEAT):
+        settle(stack)
+        if fleets and path is ingest:
+            ingest.state["pk"] = fleets.pop()
+        samples.append(path.product(stack, None))
+    waited = {name: sum(s.statements.get(name, 0) for s in samples) for name in samples[0].statements}
+    most = sorted(waited, key=waited.get)[:-4:-1]
     return (statistics.median(1e6 / s.value for s in samples),
-            statistics.median(1e6 * (s.cpu["otad"] + s.cpu["postgres"]) / s.items for s in samples))
+            statistics.median(1e6 * (s.cpu["otad"] + s.cpu["postgres"]) / s.items for s in samples),
+            ", ".join(f"{name} {1e6 * waited[name] / sum(s.items for s in samples):.1f}" for name in most))
 
 
 class Table:
     def __init__(self):
         self.smallest, self.rows = {}, []
 
-    def add(self, what, stack, path):
-        took, cpu = cost(stack, path)
+    def add(self, what, stack, path, fleets=None):
+        took, cpu, most = cost(stack, path, fleets)
         base = self.smallest.setdefault(path.NAME, (took, cpu))
         self.rows.append({"path": path.NAME, "with": what, "us": took, "cpu_us": cpu, "ratio": took / base[0],
                           "cpu_ratio": cpu / base[1]})
         r = self.rows[-1]
-        print(f"{r['path']:<8}{what:<44}{took:>8.1f} us ({r['ratio']:.2f}){cpu:>9.1f} us of CPU ({r['cpu_ratio']:.2f})",
+        print(f"{r['path']:<8}{what:<44}{took:>8.1f} us ({r['ratio']:.2f}){cpu:>9.1f} us of CPU ({r['cpu_ratio']:.2f}); {most}",
               file=sys.stderr, flush=True)
 
 
 def idle(stack):
     """-> share of a core that otad and PostgreSQL take while nothing is to be done, and what otad asked most in that time"""
+    settle(stack)
     time.sleep(5)  # what was under way ends; nothing says when
+    settle(stack)
     with stack.account() as a:
         time.sleep(IDLE_S)
     most = sorted(a.statements.items(), key=lambda s: -s[1])[:5]
@@ -118,10 +133,12 @@ def run(quick):
                 out.add(str(tables), stack, path)
         share, parts = idle(stack)
         print(f"{JOBS[-1]} running jobs, devices offline: {100 * share:.2f} % of a core ({parts})", file=sys.stderr, flush=True)
+        # Other devices each time: nobody updates one twenty times in two minutes.
+        fleets = [ingest.online_fleet(stack) for _ in range(HELD_FLEETS)]
+        stack.sql("vacuum analyze")
         with held_transaction(stack):
-            begin, turn = time.monotonic(), 0
-            while turn == 0 or time.monotonic() - begin < HELD_S:
-                turn += 1
+            begin = time.monotonic()
+            while len(fleets) >= REPEAT and time.monotonic() - begin < HELD_S:
                 for path in (pump, ingest):
-                    out.add(f"a transaction open for {time.monotonic() - begin:.0f} s", stack, path)
+                    out.add(f"a transaction open for {time.monotonic() - begin:.0f} s", stack, path, fleets)
     return {"growth": out.rows, "idle_share": share}

@@ -21,11 +21,17 @@ OUTAGE_S = 5 if QUICK else 30
 state = {"round": 0}
 
 
-def prepare(stack, limits):
-    state["pk"] = stack.fleet(DEVICES, "2.0.0")
+def online_fleet(stack):
+    """-> key of a new product whose devices are online"""
+    pk = stack.fleet(DEVICES, "2.0.0")
     others = stack.metric("otad_devices_online")
-    stack.plain.presence.come((state["pk"], f"d{i:07d}") for i in range(DEVICES))
+    stack.plain.presence.come((pk, f"d{i:07d}") for i in range(DEVICES))
     wait_until(lambda: stack.metric("otad_devices_online") == others + DEVICES, 120)
+    return pk
+
+
+def prepare(stack, limits):
+    state["pk"] = online_fleet(stack)
     stack.sql("vacuum analyze")
     if limits.there:
         limits.need_database()
