@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an item costs while the tables and the number of running jobs grow, in microseconds of time and of CPU (otad and
 PostgreSQL), each as a ratio to the smallest; on a machine that others use the second says more. Then what 1,000 running
-jobs cost whose devices are all offline, and what a transaction costs that somebody else holds open. What is measured
-leaves tasks behind as well: counted with the others."""
+jobs cost whose devices are all offline, and what a transaction costs that somebody else holds open, as a ratio to the same
+tables without it. What is measured leaves tasks behind as well: counted with the others."""
 import contextlib
 import mmap
 import pathlib
@@ -95,12 +95,19 @@ def cost(stack, path, fleets=None):
 
 
 class Table:
+    """Rows of measurements, each with its ratio to the first of its path."""
+
     def __init__(self):
-        self.smallest, self.rows = {}, []
+        self.first, self.last, self.rows = {}, {}, []
+
+    def restart(self):
+        """From now on ratios are to the last of each path."""
+        self.first = dict(self.last)
 
     def add(self, what, stack, path, fleets=None):
         took, cpu, most = cost(stack, path, fleets)
-        base = self.smallest.setdefault(path.NAME, (took, cpu))
+        base = self.first.setdefault(path.NAME, (took, cpu))
+        self.last[path.NAME] = took, cpu
         self.rows.append({"path": path.NAME, "with": what, "us": took, "cpu_us": cpu, "ratio": took / base[0],
                           "cpu_ratio": cpu / base[1]})
         r = self.rows[-1]
@@ -151,6 +158,7 @@ def run(quick):
         # Other devices each time: nobody updates one twenty times in two minutes.
         fleets = [ingest.online_fleet(stack) for _ in range(HELD_FLEETS)]
         stack.sql("vacuum analyze")
+        out.restart()
         with held_transaction(stack):
             begin = time.monotonic()
             while len(fleets) >= REPEAT and time.monotonic() - begin < HELD_S:

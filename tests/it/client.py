@@ -364,9 +364,9 @@ class Firmware:
 PATIENCE_S = 60
 
 
-def wait_until(condition, within=PATIENCE_S, describe=None):
-    """Polls until condition() is true -> its value. AssertionError with describe() when time is up, after a minute
-    at the earliest."""
+def wait_until(condition, within=PATIENCE_S, describe=None, pause_max=0.2):
+    """Polls until condition() is true, at last every pause_max seconds -> its value. AssertionError with describe() when time
+    is up, after a minute at the earliest."""
     within = max(within, PATIENCE_S)
     end = time.monotonic() + within
     pause = 0.01
@@ -378,7 +378,7 @@ def wait_until(condition, within=PATIENCE_S, describe=None):
             detail = describe() if callable(describe) else describe
             raise AssertionError(f"did not happen within {within} s" + (f": {detail}" if detail else ""))
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.2)
+        pause = min(pause * 1.5, pause_max)
 
 
 def at_once(call, n=8):

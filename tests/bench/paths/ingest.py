@@ -82,7 +82,7 @@ def product(stack, _limits):
     p = pour(stack, lambda i: [*(progress(i, s) for s in STEPS), inform(i, version)])
     with stack.account() as a:
         p.run()
-        wait_until(lambda: ended(stack, key), 600)
+        wait_until(lambda: ended(stack, key), 600, pause_max=0.02)
     return Sample.of(a, DEVICES * (len(STEPS) + 1))
 
 

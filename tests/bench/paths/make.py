@@ -44,7 +44,7 @@ def made(stack, target, expected):
         key = stack.one("select max(job_id) from job_run")
         for i in range(3):
             meanwhile.append(create(api, api.firmware(state["small"], f"1.{time.monotonic_ns()}"))[1])
-        wait_until(lambda: stack.one("select making = 3 from job_run where job_id = %s", key), 600)
+        wait_until(lambda: stack.one("select making = 3 from job_run where job_id = %s", key), 600, pause_max=0.02)
     count = stack.one("select n_queued from job_run where job_id = %s", key)
     assert count == expected, f"{count} tasks of {expected}"
     api.must("CancelOTATaskByJob", JobId=job, CancelQueuedTask=True, CancelNotifiedTask=True)

@@ -42,7 +42,7 @@ def product(stack, _limits):
         stack.sql("update job_run set max_per_minute = 1000000000 where job_id = any (%s)", keys)
         api.must("UpdateOTAJob", JobId=jobs[-1], UpgradeType="STATIC", TargetSelection="ALL",
                  MaximumPerMinute=1_000_000_000)
-        wait_until(lambda: stack.metric("otad_push_acks_total") - acked >= JOBS * DEVICES, 600)
+        wait_until(lambda: stack.metric("otad_push_acks_total") - acked >= JOBS * DEVICES, 600, pause_max=0.02)
     sent = stack.metric("otad_pushes_total") - sent
     assert sent == JOBS * DEVICES, f"{sent} pushes for {JOBS * DEVICES} tasks"
     wait_until(lambda: not stack.one("select count(*) from push_batch where acked_ms is null"), 60)
