@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/crypto.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,23 +15,73 @@
 #define TAG_LEN 16
 #define SEAL_VERSION 1
 
+#define DIGESTS 3
+
 /* Of OpenSSL's providers, by enum digest: looking one up costs more than digesting a short text. */
-static EVP_MD *fetched[3];
+static const char *const names[DIGESTS] = { "MD5", "SHA1", "SHA256" };
+static EVP_MD *fetched[DIGESTS];
+static EVP_MAC *fetched_hmac;
+static pthread_key_t hmacs_of_thread; /* struct hmacs */
+
+/* Contexts of a thread: setting one up costs as much as a short text. */
+struct hmacs {
+	EVP_MAC_CTX *of[DIGESTS]; /* NULL: not needed yet */
+};
+
+static void hmacs_free(void *arg)
+{
+	struct hmacs *h = arg;
+
+	for (size_t i = 0; i < DIGESTS; i++)
+		EVP_MAC_CTX_free(h->of[i]);
+	free(h);
+}
 
 static void fetch(void)
 {
-	static const char *const names[] = { "MD5", "SHA1", "SHA256" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+	for (size_t i = 0; i < DIGESTS; i++)
 		ensure((fetched[i] = EVP_MD_fetch(NULL, names[i], NULL)) != NULL);
+	ensure((fetched_hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)) != NULL);
+	ensure(pthread_key_create(&hmacs_of_thread, hmacs_free) == 0);
 }
 
-static const EVP_MD *md(enum digest d)
+static void fetch_once(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	ensure(pthread_once(&once, fetch) == 0);
+}
+
+static const EVP_MD *md(enum digest d)
+{
+	fetch_once();
 	return fetched[d];
+}
+
+static EVP_MAC_CTX *hmac_new(enum digest d)
+{
+	EVP_MAC_CTX *c = EVP_MAC_CTX_new(fetched_hmac);
+	char name[8];
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end() };
+
+	(void)snprintf(name, sizeof name, "%s", names[d]);
+	ensure(c && EVP_MAC_CTX_set_params(c, params) == 1);
+	return c;
+}
+
+static EVP_MAC_CTX *hmac_ctx(enum digest d)
+{
+	struct hmacs *h;
+
+	fetch_once();
+	h = pthread_getspecific(hmacs_of_thread);
+	if (!h) {
+		h = calloc(1, sizeof *h);
+		ensure(h && pthread_setspecific(hmacs_of_thread, h) == 0);
+	}
+	if (!h->of[d])
+		h->of[d] = hmac_new(d);
+	return h->of[d];
 }
 
 size_t digest_len(enum digest d)
@@ -45,9 +97,11 @@ void digest_once(enum digest d, const void *data, size_t len, unsigned char out[
 void hmac_once(enum digest d, const void *key, size_t key_len, const void *data, size_t len,
 	       unsigned char out[DIGEST_MAX])
 {
-	unsigned n = 0;
+	EVP_MAC_CTX *c = hmac_ctx(d);
+	size_t n = 0;
 
-	ensure(HMAC(md(d), key, (int)key_len, data, len, out, &n) != NULL);
+	ensure(EVP_MAC_init(c, key, key_len, NULL) == 1 && EVP_MAC_update(c, data, len) == 1 &&
+	       EVP_MAC_final(c, out, &n, DIGEST_MAX) == 1);
 }
 
 struct digest_ctx {
