@@ -9,7 +9,7 @@ language sql stable as $$
 	select d.id, d.name, v.version
 	from job j
 	join firmware f on f.id = j.firmware_id
-	join device d on d.product_id = of_product
+	join device d on d.product_id = of_product and d.id >= first_device and d.id <= last_device
 	left join device_module m on m.device_id = d.id and m.module = of_module
 		and m.device_id >= first_device and m.device_id <= last_device
 	left join (
