@@ -141,7 +141,7 @@ static enum err recover(struct engine *g)
 	g->presence_was_known = false;
 	jobs_rescan(&g->jobs);
 	g->look_at_boot_ms = 0;
-	g->next_timer_ms = 0;
+	g->next_timer_ms = g->timers_from_ms = 0;
 	g->recovered_epoch = g->epoch;
 	return OK;
 }
@@ -181,9 +181,9 @@ static enum err look(struct engine *g)
 	if (now < g->look_at_boot_ms)
 		return OK;
 	TRY(jobs_sync(&g->jobs, g->db));
-	pause = LOOK_PART * (clock_boot_us() - began) / 1000;
+	pause = LOOK_PART * (clock_boot_us() - began + g->timers_us) / 1000;
 	g->look_at_boot_ms = now + i64_min(i64_max(pause, LOOK_MS), LOOK_LATEST_MS);
-	g->next_timer_ms = 0; /* calls set timers too */
+	g->next_timer_ms = g->timers_from_ms = 0; /* calls set timers too */
 	if (now >= g->sweep_at_boot_ms) {
 		g->sweep_at_boot_ms = now + SWEEP_MS;
 		jobs_rescan(&g->jobs);
@@ -317,8 +317,7 @@ static void committed(struct work *w)
 		g->cursor = w->next_position;
 		journal_set_applied(g->opt.journal, g->cursor);
 	}
-	for (size_t i = 0; i < w->arm.n; i++)
-		g->next_timer_ms = i64_min(g->next_timer_ms, w->arm.items[i].due_ms);
+	timers_committed(w);
 	g->poisoned = 0;
 	if (w->left_over)
 		return;
@@ -369,7 +368,7 @@ static void failed(struct work *w, enum err e)
 {
 	if (e == ERR_COMMIT_UNKNOWN)
 		keep_unknown(w);
-	w->g->next_timer_ms = 0;
+	w->g->next_timer_ms = w->g->timers_from_ms = 0;
 	db_rollback(w->g->db);
 	claim_return(w);
 	isolate(w, e);

@@ -101,6 +101,8 @@ struct engine {
 	uint64_t single_until;	  /* records before it are applied one by one */
 	uint64_t poisoned;	  /* position + 1 of a record to leave out; 0: none */
 	utc_ms next_timer_ms;	  /* not before this is a timer due, as far as is known */
+	utc_ms timers_from_ms;	  /* those due before have fired, but for what others set since the last look; 0: look at all */
+	int64_t timers_us;	  /* what looking at all took last */
 	int64_t look_at_boot_ms;  /* when to look at jobs and timers again */
 	int64_t sweep_at_boot_ms, drop_at_boot_ms;
 	int64_t last_claim_us;
@@ -274,6 +276,8 @@ enum err work_write(struct work *w) MUST_USE;
 
 /* tick_timers.c */
 enum err timers_read(struct work *w) MUST_USE;
+/* Those that were read have fired, and others are armed. */
+void timers_committed(struct work *w);
 /* Starts and ends jobs; under their locks, before their rows are read. */
 enum err timers_jobs(struct work *w) MUST_USE;
 /* Reports and the tasks' timers, in the order of their times. */

@@ -3,6 +3,7 @@
  * journal beats the timeout that fell due while it waited, and not the other way round. */
 #include "dispatcher/tick_priv.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 
 #include <stdlib.h>
@@ -27,11 +28,16 @@ enum err timers_read(struct work *w)
 	const struct tick_timer *t = NULL;
 	struct engine *g = w->g;
 	utc_ms until = w->timers_until;
+	int64_t began = clock_boot_us();
 	size_t n = 0;
 
 	if (w->reports_only || until < g->next_timer_ms)
 		return OK;
-	TRY(store_tick_timers(g->db, until, g->opt.bounds.timers, &t, &n));
+	TRY(store_tick_timers(g->db, g->timers_from_ms, until, g->opt.bounds.timers, &t, &n));
+	if (g->timers_from_ms == 0)
+		g->timers_us = clock_boot_us() - began;
+	if (n == 0)
+		g->timers_from_ms = until;
 	w->timers = t;
 	w->n_timers = bound(w, t, n);
 	for (size_t i = 0; i < w->n_timers; i++) {
@@ -45,6 +51,18 @@ enum err timers_read(struct work *w)
 	if (w->timers_until == w->now && n < (size_t)g->opt.bounds.timers)
 		g->next_timer_ms = NEVER; /* until one is armed, or the next look */
 	return OK;
+}
+
+void timers_committed(struct work *w)
+{
+	struct engine *g = w->g;
+
+	if (w->n_timers > 0)
+		g->timers_from_ms = w->timers[w->n_timers - 1].due_ms;
+	for (size_t i = 0; i < w->arm.n; i++) {
+		g->next_timer_ms = i64_min(g->next_timer_ms, w->arm.items[i].due_ms);
+		g->timers_from_ms = i64_min(g->timers_from_ms, w->arm.items[i].due_ms);
+	}
 }
 
 enum err timers_jobs(struct work *w)

@@ -177,7 +177,7 @@ enum err store_tick_walk(struct db *db, int64_t job_id, int32_t after, int32_t l
 	return OK;
 }
 
-enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct tick_timer **ret, size_t *ret_n)
+enum err store_tick_timers(struct db *db, utc_ms from, utc_ms until, int max, const struct tick_timer **ret, size_t *ret_n)
 {
 	struct rows *r = NULL;
 	struct tick_timer *out;
@@ -185,6 +185,7 @@ enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct ti
 	int n;
 
 	args_init(&a, db);
+	arg_int(&a, from);
 	arg_int(&a, until);
 	arg_int(&a, max);
 	TRY(db_run(db, S_tick_timers, &a, &r));

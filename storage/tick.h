@@ -76,7 +76,8 @@ struct tick_timer {
 	int32_t seq; /* 0: the job itself */
 	enum timer_kind kind;
 };
-enum err store_tick_timers(struct db *db, utc_ms until, int max, const struct tick_timer **ret,
+/* Those due from `from` to `until`, at most so many, the first first. */
+enum err store_tick_timers(struct db *db, utc_ms from, utc_ms until, int max, const struct tick_timer **ret,
 			   size_t *ret_n) MUST_USE;
 
 /* ---- under the jobs' locks ---- */

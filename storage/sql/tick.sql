@@ -60,9 +60,11 @@ where t.job_id = $1::bigint and t.seq > $2::int and t.seq <= $3::int and t.seq <
 order by t.seq;
 
 -- name: tick_timers
--- in: bigint int
+-- in: bigint bigint int
 -- out: due_ms job_id seq kind
-select due_ms, job_id, seq, kind from timer where due_ms <= $1::bigint order by due_ms, job_id, seq, kind limit $2::int;
+-- Due from $1 to $2. What fired before $1 need not be read again: it lies in the index until it is vacuumed.
+select due_ms, job_id, seq, kind from timer where due_ms >= $1::bigint and due_ms <= $2::bigint
+order by due_ms, job_id, seq, kind limit $3::int;
 
 -- ---- under the jobs' locks ----------------------------------------------------------------------------------
 
@@ -348,4 +350,4 @@ on conflict (journal_id) do update set position = excluded.position, modified_ms
 -- in:
 -- out: seconds
 select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::bigint as seconds
-from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid();
+from pg_stat_activity where coalesce(backend_xmin, backend_xid) is not null and pid <> pg_backend_pid();
