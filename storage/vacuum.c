@@ -29,6 +29,7 @@ enum err store_vacuum_server(struct db *db, struct vacuum_server *ret)
 	TRY(db_one(db, S_vacuum_server, NULL, &r));
 	*ret = (struct vacuum_server){
 		.enabled = row_bool(r, 0, C_vacuum_server_enabled),
+		.sees_all = row_bool(r, 0, C_vacuum_server_sees_all),
 		.prepared_s = row_int(r, 0, C_vacuum_server_prepared_s),
 		.slot_xids = row_int(r, 0, C_vacuum_server_slot_xids),
 		.oldest_xids = row_int(r, 0, C_vacuum_server_oldest_xids),

@@ -18,6 +18,7 @@ enum err store_vacuum_tables(struct db *db, const struct vacuum_table **ret, siz
 
 struct vacuum_server {
 	bool enabled;	      /* autovacuum and the counts that it goes by */
+	bool sees_all;	      /* sessions of other users, too */
 	int64_t prepared_s;   /* age of the oldest prepared transaction */
 	int64_t slot_xids;    /* transactions that replication slots hold back */
 	int64_t oldest_xids;  /* age of the oldest row, in transactions */

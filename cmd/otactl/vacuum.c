@@ -63,6 +63,8 @@ static enum err vacuum_check(struct ctl *c)
 		table_time(t, list[i].last_ms);
 	}
 	table_print(t);
+	if (!server.sees_all)
+		(void)puts("Transactions of other users are not seen: grant pg_read_all_stats to who runs this.");
 	check_server(c, &server, snapshot_s, &warnings);
 	for (size_t i = 0; i < n; i++)
 		check_table(c, &list[i], &warnings);

@@ -21,10 +21,11 @@ order by s.n_dead_tup desc, o.relname;
 
 -- name: vacuum_server
 -- in:
--- out: enabled prepared_s slot_xids oldest_xids freeze_xids
--- The server's switch; how old the oldest prepared transaction is; how many
+-- out: enabled sees_all prepared_s slot_xids oldest_xids freeze_xids
+-- The server's switch; whether we see what sessions of other users do; how old the oldest prepared transaction is; how many
 -- transactions the slots hold back; how many the oldest row of the database is away, and at how many it is frozen by force.
 select current_setting('autovacuum')::bool and current_setting('track_counts')::bool as enabled,
+       pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
        (select coalesce(max(extract(epoch from clock_timestamp() - prepared)), 0)::bigint from pg_prepared_xacts) as prepared_s,
        (select coalesce(max(greatest(age(xmin), age(catalog_xmin))), 0)::bigint from pg_replication_slots) as slot_xids,
        (select age(datfrozenxid)::bigint from pg_database where datname = current_database()) as oldest_xids,

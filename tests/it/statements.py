@@ -37,9 +37,9 @@ class Database:
     def _call(self, name, args):
         if name not in self.prepared:
             types, text = statement(name)
-            self.cursor.execute(f"prepare {name} ({', '.join(types)}) as {text}")
+            self.cursor.execute(f"prepare {name}{'(' + ', '.join(types) + ')' if types else ''} as {text}")
             self.prepared.add(name)
-        return f"execute {name} ({', '.join(['%s'] * len(args))})"
+        return f"execute {name}({', '.join(['%s'] * len(args))})" if args else f"execute {name}"
 
     def run(self, name, *args):
         return self.ask(self._call(name, args), *args)

@@ -2,6 +2,7 @@
 """A transaction that somebody holds open keeps PostgreSQL from forgetting rows that are gone: what the engine asks again
 and again may not read its way through them."""
 import contextlib
+import time
 
 import psycopg2
 import pytest
@@ -41,3 +42,25 @@ def test_making_tasks_reads_what_is_in_their_way(api, stack, db, tmp_path):
         assert db.run("making_between", key, 0, 10) == [(False,)]
         assert db.fetches("making_between", key, 0, DEVICES) == DEVICES  # they are there
         assert db.fetches("making_between", key, 0, 10) == 10
+
+
+def test_timers_that_fired_are_passed_over_once(stack, db):
+    far = int(time.time() * 1000) + 10**9
+    db.ask("insert into timer select %s + n, 0, n, 1 from generate_series(1, 1000) n", far)
+    with snapshot(stack):
+        assert [seq for _, _, seq, _ in db.run("tick_timers", far, far + 2000, 3)] == [1, 2, 3]
+        db.ask("delete from timer where due_ms > %s and due_ms <= %s", far, far + 990)
+        assert [seq for _, _, seq, _ in db.run("tick_timers", far + 980, far + 2000, 3)] == [991, 992, 993]
+        assert db.fetches("tick_timers", far, far + 2000, 3) > 900  # they are there
+        assert db.fetches("tick_timers", far + 980, far + 2000, 3) < 50
+    db.ask("delete from timer where due_ms > %s", far)
+
+
+@pytest.mark.parametrize("holds", ["select count(*) from job", "select txid_current()"])
+def test_who_holds_rows_is_seen(stack, db, holds):
+    """With a snapshot, or with a number of its own because it has written."""
+    with contextlib.closing(psycopg2.connect(stack.pg)) as c, c.cursor() as cursor:
+        c.set_session(isolation_level="REPEATABLE READ" if "count" in holds else "READ COMMITTED")
+        cursor.execute(holds)
+        wait_until(lambda: db.run("tick_oldest_snapshot")[0][0] >= 1, 10)
+    wait_until(lambda: db.run("tick_oldest_snapshot")[0][0] == 0, 10)
