@@ -101,7 +101,7 @@ static const struct key_row campaign_rows[] = {
 	{ "at_s",        VALUE_NUMBER, F(at_s), 0, DURATION_S_MAX, NULL, 0, REQUIRED, "When the job is created (or watched from). Its package is uploaded before the start." },
 	{ "per_minute",  VALUE_NUMBER, F(per_minute), 0, 1000000, NULL, 0, "", "MaximumPerMinute. Absent: what otad does without being told." },
 	{ "package_kib", VALUE_NUMBER, F(package_kib), 1, 1024000, NULL, 0, "", "Size of the package, random bytes." },
-	{ "params",      VALUE_PARAMS, F(params), 0, 0, NULL, 0, "", "Further parameters of CreateOTAStaticUpgradeJob, for example `{\"TargetSelection\": \"GRAY\", \"GrayPercent\": 10, \"TimeoutInMinutes\": 5}`. TargetSelection is ALL unless it is here." },
+	{ "params",      VALUE_PARAMS, F(params), 0, 0, NULL, 0, "", "Further parameters of CreateOTAStaticUpgradeJob, for example `{\"TargetSelection\": \"GRAY\", \"GrayPercent\": 10, \"TimeoutInMinutes\": 5}`. TargetSelection is ALL unless it is here. FirmwareId and ProductKey are otasim's." },
 	{ "job",         VALUE_TEXT,   F(job), 0, 64, NULL, 0, "", "A job that exists already, by its JobId, instead of a new one." },
 };
 static const struct section campaign_section = { "campaigns[]", sizeof(struct campaign_plan), ROWS(campaign_rows) };
@@ -111,7 +111,7 @@ static const struct section campaign_section = { "campaigns[]", sizeof(struct ca
 static const struct key_row call_rows[] = {
 	{ "action",  VALUE_TEXT,    F(action), 0, 64, NULL, 0, REQUIRED, "Any action of api.md." },
 	{ "percent", VALUE_PERCENT, F(share_milli), 0, 0, NULL, 0, REQUIRED, "Its part of the calls, exactly and evenly mixed; 100 together." },
-	{ "params",  VALUE_PARAMS,  F(params), 0, 0, NULL, 0, "", "Its parameters. `$product`, `$device` (one of the fleet, by chance), `$job` (the newest campaign's), `$firmware` (likewise, or the first one's before it) and `$n` (a number that does not repeat) are filled in." },
+	{ "params",  VALUE_PARAMS,  F(params), 0, 0, NULL, 0, "", "Its parameters. `$product`, `$device` (one of the fleet, by chance), `$job` (the newest campaign's), `$firmware` (likewise, or the first one's before it) and `$n` (a number that does not repeat) are filled in; nothing else may begin with `$`." },
 };
 static const struct section call_section = { "api.mix[]", sizeof(struct call_plan), ROWS(call_rows) };
 
@@ -178,6 +178,11 @@ static bool wrong(struct reader *r, const char *where, const char *fmt, ...)
 					arena_vprintf(r->arena, fmt, ap));
 	va_end(ap);
 	return false;
+}
+
+static const char *place(struct reader *r, const char *where, const char *key)
+{
+	return *where ? arena_printf(r->arena, "%s.%s", where, key) : key;
 }
 
 /* ---- values ---- */
@@ -260,6 +265,18 @@ static bool curve_read(struct reader *r, const char *where, const struct json *v
 	return true;
 }
 
+/* Has the i-th member's key been there before? */
+static bool key_again(struct reader *r, const char *where, const struct json *v, size_t i)
+{
+	const struct json *value;
+	const char *key = json_member(v, i, &value);
+
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(json_member(v, k, &value), key) == 0)
+			return !wrong(r, place(r, where, key), "is there twice");
+	return false;
+}
+
 static bool profiles_read(struct reader *r, const char *where, const struct json *v, struct options *o)
 {
 	int64_t sum = 0;
@@ -270,6 +287,8 @@ static bool profiles_read(struct reader *r, const char *where, const struct json
 		const struct json *value;
 		const char *name = json_member(v, o->n_mix, &value);
 
+		if (key_again(r, where, v, o->n_mix))
+			return false;
 		o->mix[o->n_mix].profile = profile_find(name);
 		if (!o->mix[o->n_mix].profile)
 			return wrong(r, where, "%s is no profile; there are: %s", name, profile_names());
@@ -291,6 +310,8 @@ static bool params_read(struct reader *r, const char *where, const struct json *
 		const struct json *value;
 		const char *name = json_member(v, p->n, &value);
 
+		if (key_again(r, where, v, p->n))
+			return false;
 		p->v[p->n].name = arena_strdup(r->arena, name);
 		p->v[p->n].value = json_scalar(r->arena, value);
 		if (!p->v[p->n].value)
@@ -356,21 +377,15 @@ static bool value_read(struct reader *r, const char *where, const struct json *v
 	return false;
 }
 
-static const char *place(struct reader *r, const char *where, const char *key)
-{
-	return *where ? arena_printf(r->arena, "%s.%s", where, key) : key;
-}
-
 /* The i-th member of an object. */
 static bool member_read(struct reader *r, const char *where, const struct json *v, size_t i,
 			const struct section *s, void *base)
 {
-	const struct json *value, *other;
+	const struct json *value;
 	const char *key = json_member(v, i, &value);
 
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(json_member(v, k, &other), key) == 0)
-			return wrong(r, place(r, where, key), "is there twice");
+	if (key_again(r, where, v, i))
+		return false;
 	for (size_t k = 0; k < s->n; k++)
 		if (strcmp(s->rows[k].key, key) == 0)
 			return value_read(r, place(r, where, key), value, &s->rows[k], base);
@@ -417,6 +432,40 @@ static bool devices_check(struct reader *r, const struct scenario *c)
 	return true;
 }
 
+static bool named(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
+/* The parameters of every call are otasim's own (rpc_sign), and so are these of this one. */
+static bool params_check(struct reader *r, const char *where, const struct param_list *p,
+			 const char *const *own)
+{
+	static const char *const common[] = { "AccessKeyId",	  "Action",	     "Format",
+					      "Signature",	  "SignatureMethod", "SignatureNonce",
+					      "SignatureVersion", "Timestamp",	     "Version",
+					      NULL };
+
+	for (size_t i = 0; i < p->n; i++)
+		if (named(common, p->v[i].name) || named(own, p->v[i].name))
+			return wrong(r, arena_printf(r->arena, "%s.params.%s", where, p->v[i].name),
+				     "is set by otasim itself");
+	return true;
+}
+
+static bool campaign_params_check(struct reader *r, const char *where, const struct campaign_plan *p)
+{
+	static const char *const own[] = { "FirmwareId", "ProductKey", NULL };
+
+	for (size_t i = 0; i < p->params.n; i++)
+		if (p->per_minute >= 0 && strcmp(p->params.v[i].name, "MaximumPerMinute") == 0)
+			return wrong(r, arena_printf(r->arena, "%s.params.MaximumPerMinute", where),
+				     "is what per_minute says already");
+	return params_check(r, where, &p->params, own);
+}
+
 static bool campaigns_check(struct reader *r, const struct scenario *c)
 {
 	struct campaign_plan fresh = campaign_default();
@@ -430,8 +479,46 @@ static bool campaigns_check(struct reader *r, const struct scenario *c)
 			return wrong(
 				r, where,
 				"job exists already: per_minute, package_kib and params are for a new one");
+		if (!campaign_params_check(r, where, p))
+			return false;
 	}
 	return true;
+}
+
+static bool action_is_known(const char *action)
+{
+	static const char *const names[] = {
+#define ACTION(name) #name,
+#include "api/actions.def"
+#undef ACTION
+		NULL
+	};
+
+	return named(names, action);
+}
+
+/* Those that api_load.c fills in; a misspelt one would be sent as it stands, and refused for the whole of the
+ * run. */
+static bool words_check(struct reader *r, const char *where, const struct param_list *p)
+{
+	static const char *const words[] = { "$product", "$device", "$job", "$firmware", "$n", NULL };
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].value[0] == '$' && !named(words, p->v[i].value))
+			return wrong(r, arena_printf(r->arena, "%s.params.%s", where, p->v[i].name),
+				     "%s is not filled in; there are: $product $device $job $firmware $n",
+				     p->v[i].value);
+	return true;
+}
+
+static bool call_check(struct reader *r, const char *where, const struct call_plan *k)
+{
+	static const char *const none[] = { NULL };
+
+	if (!action_is_known(k->action))
+		return wrong(r, arena_printf(r->arena, "%s.action", where), "%s is no action (docs/api.md)",
+			     k->action);
+	return params_check(r, where, &k->params, none) && words_check(r, where, &k->params);
 }
 
 static bool api_check(struct reader *r, const struct scenario *c)
@@ -445,6 +532,8 @@ static bool api_check(struct reader *r, const struct scenario *c)
 		bool job = params_use(&k->params, "$job");
 
 		sum += k->share_milli;
+		if (!call_check(r, arena_printf(r->arena, "api.mix[%zu]", i), k))
+			return false;
 		if (c->n_campaigns == 0 && (job || params_use(&k->params, "$firmware")))
 			return wrong(r, "api.mix", "%s needs a campaign", k->action);
 		if (job && curve_max_before(&c->api_rate, first_s) > 0)

@@ -19,6 +19,10 @@ static bool read_text(const char *text, struct scenario *c, const char **error)
 #define CAMPAIGN "\"campaigns\": [{\"at_s\": 5}]"
 /* A good file whose further members are m. */
 #define FILE_WITH(m) "{\"title\": \"t\", \"duration_s\": 60, " DEVICES m "}"
+/* One with this call as its API load. */
+#define CALL(action, params)                                                                        \
+	FILE_WITH(", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"" action            \
+		  "\", \"percent\": 100, \"params\": " params "}]}")
 
 static const char full[] =
 	"{ // everything\n"
@@ -129,6 +133,8 @@ static void what_is_left_out_has_a_default(void)
 	CHECK_INT(c.campaigns[0].package_kib, 256);
 	CHECK_INT(c.expect.api_p99_ms, -1);
 	CHECK_INT(c.n_calls, 0);
+	CHECK(read_text(FILE_WITH(", \"campaigns\": [{\"at_s\": 5, \"params\": {\"MaximumPerMinute\": 9}}]"), &c,
+			&error));
 	arena_free(&arena);
 }
 
@@ -172,6 +178,8 @@ static void what_is_wrong_is_named(void)
 		  "devices.profiles: nod is no profile; there are: c-link-3.2 c-link-4 node paho" },
 		{ "{\"devices\": {\"profiles\": {\"node\": 50, \"paho\": 49}}}",
 		  "devices.profiles: adds up to 99 %" },
+		{ "{\"devices\": {\"profiles\": {\"node\": 50, \"paho\": 10, \"node\": 40}}}",
+		  "devices.profiles.node: is there twice" },
 		{ "{\"devices\": {\"profiles\": {}}}", "devices.profiles: must be an object" },
 		{ "{\"failures\": {\"other\": 1}}", "failures.other: is no key" },
 		{ "{\"cuts\": {}}", "cuts: must be a list of 0 to 20 objects" },
@@ -183,6 +191,8 @@ static void what_is_wrong_is_named(void)
 		  "campaigns[0].params.A: must be a text" },
 		{ "{\"campaigns\": [{\"at_s\": 1, \"params\": []}]}",
 		  "campaigns[0].params: must be an object" },
+		{ "{\"campaigns\": [{\"at_s\": 1, \"params\": {\"A\": 1, \"B\": 2, \"A\": 3}}]}",
+		  "campaigns[0].params.A: is there twice" },
 		{ "{\"campaigns\": [{\"job\": \"\"}]}", "campaigns[0].job: must be a text" },
 		{ "{\"api\": {\"mix\": []}}", "api.mix: must be a list of 1 to 16" },
 		{ "{\"api\": {\"mix\": [{\"percent\": 5}]}}", "api.mix[0].action: is missing" },
@@ -195,21 +205,34 @@ static void what_is_wrong_is_named(void)
 		{ FILE_WITH(", \"campaigns\": [{\"at_s\": 5, \"job\": \"j\", \"per_minute\": 5}]"),
 		  "campaigns[0]: job exists already" },
 		{ FILE_WITH(
-			  ", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"A\", \"percent\": 99}]}"),
+			  ", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"QueryOTAJob\", \"percent\": 99}]}"),
 		  "api.mix: adds up to 99 %" },
-		{ FILE_WITH(", \"api\": {\"rate\": [[0, 1], [61, 2]], \"mix\": [{\"action\": \"A\", "
+		{ FILE_WITH(", \"api\": {\"rate\": [[0, 1], [61, 2]], \"mix\": [{\"action\": \"QueryOTAJob\", "
 			    "\"percent\": 100}]}"),
 		  "api.rate: is after the end" },
 		{ FILE_WITH(", " CAMPAIGN
-			    ", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"A\", \"percent\": 100, "
+			    ", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"QueryOTAJob\", \"percent\": 100, "
 			    "\"params\": {\"JobId\": \"$job\"}}]}"),
-		  "api.rate: must be 0 until the first campaign begins: A is about its job" },
-		{ FILE_WITH(", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"A\", \"percent\": 100, "
+		  "api.rate: must be 0 until the first campaign begins: QueryOTAJob is about its job" },
+		{ FILE_WITH(", \"api\": {\"rate\": [[0, 1]], \"mix\": [{\"action\": \"QueryOTAJob\", \"percent\": 100, "
 			    "\"params\": {\"FirmwareId\": \"$firmware\"}}]}"),
-		  "api.mix: A needs a campaign" },
-		{ FILE_WITH(", \"api\": {\"rate\": [[0, 0]], \"mix\": [{\"action\": \"A\", \"percent\": 100, "
+		  "api.mix: QueryOTAJob needs a campaign" },
+		{ FILE_WITH(", \"api\": {\"rate\": [[0, 0]], \"mix\": [{\"action\": \"QueryOTAJob\", \"percent\": 100, "
 			    "\"params\": {\"JobId\": \"$job\"}}]}"),
-		  "api.mix: A needs a campaign" },
+		  "api.mix: QueryOTAJob needs a campaign" },
+		{ FILE_WITH(", \"campaigns\": [{\"at_s\": 5, \"per_minute\": 9, \"params\": "
+			    "{\"MaximumPerMinute\": 9}}]"),
+		  "campaigns[0].params.MaximumPerMinute: is what per_minute says already" },
+		{ FILE_WITH(", \"campaigns\": [{\"at_s\": 5, \"params\": {\"FirmwareId\": \"f\"}}]"),
+		  "campaigns[0].params.FirmwareId: is set by otasim itself" },
+		{ FILE_WITH(", \"campaigns\": [{\"at_s\": 5, \"params\": {\"Signature\": \"s\"}}]"),
+		  "campaigns[0].params.Signature: is set by otasim itself" },
+		{ CALL("QueryProductLst", "{}"),
+		  "api.mix[0].action: QueryProductLst is no action (docs/api.md)" },
+		{ CALL("QueryProductList", "{\"AccessKeyId\": \"k\"}"),
+		  "api.mix[0].params.AccessKeyId: is set by otasim itself" },
+		{ CALL("QueryDevice", "{\"ProductKey\": \"$produkt\"}"),
+		  "api.mix[0].params.ProductKey: $produkt is not filled in; there are: $product" },
 		{ FILE_WITH(", \"expect\": {\"api_p99_ms\": 5}"),
 		  "expect: api_p99_ms and api_errors_percent need an api" },
 		{ FILE_WITH(", \"expect\": {\"done_s\": 5}"),
