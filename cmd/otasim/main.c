@@ -6,6 +6,7 @@
 #include "cmd/otasim/turns.h"
 #include "engine/base/clock.h"
 
+#include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/util.h>
 #include <netdb.h>
@@ -137,6 +138,27 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- start and end ---- */
+
+/* Whatever is to be written can be: nobody wants to hear of it at the end of a long run. What is there stays
+ * until then. */
+static bool outputs_check(const struct options *o)
+{
+	const char *const paths[] = { o->report_file, o->html_file, o->keep_file, o->push_log_file };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		FILE *f;
+
+		if (!paths[i] || strcmp(paths[i], "-") == 0)
+			continue;
+		f = fopen(paths[i], "a");
+		if (!f) {
+			(void)fprintf(stderr, "otasim: cannot write %s: %s\n", paths[i], strerror(errno));
+			return false;
+		}
+		(void)fclose(f);
+	}
+	return true;
+}
 
 static bool broker_resolve(struct sim *s)
 {
@@ -300,9 +322,11 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	buf_init(&s.scratch, MQTT_PACKET_MAX);
 	buf_init(&s.topic, 512);
-	good = broker_resolve(&s);
-	if (!good)
+	good = outputs_check(&s.o);
+	if (good && !broker_resolve(&s)) {
 		(void)fprintf(stderr, "otasim: %s is not HOST:PORT of a broker\n", s.o.broker);
+		good = false;
+	}
 	if (good)
 		loop_open(&s);
 	good = good && tls_open(&s) && (s.scenario ? load_prepare(&s, text) : fleet_read(&s)) &&

@@ -4,6 +4,7 @@ asked for has to have happened."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -266,6 +267,9 @@ def test_what_does_not_come_true_is_said(stack, run):
     (["--fail-rate", "5"], "--fail-rate: the scenario says that"),
     (["--endpoint", "nowhere"], "the endpoint must be"),
     (["--devices", "/nowhere.csv"], "cannot be opened"),
+    # Before the API is asked for anything: with this key it would refuse the first call.
+    *[([option, "/nowhere/r"], "otasim: cannot write /nowhere/r: No such file or directory\n")
+      for option in ("--html", "--report", "--keep-devices", "--push-log")],
 ])
 def test_options_that_do_not_go_with_it(stack, tmp_path, options, error):
     file = tmp_path / "s.json"
@@ -283,6 +287,18 @@ def test_a_wrong_key_is_refused(stack, tmp_path):
     r = subprocess.run([stack.bin / "otasim", "--scenario", file, "--broker", stack.broker], env=env,
                        capture_output=True, text=True, timeout=60)
     assert r.returncode == 1 and "CreateProduct: SignatureDoesNotMatch" in r.stderr, r.stderr
+
+
+def test_loadtest_wants_to_write_its_report_before_anything_else(tmp_path):
+    deploy = tmp_path / "deploy"
+    deploy.mkdir()
+    shutil.copy(ROOT / "deploy/loadtest", deploy)
+    (deploy / "install").write_text("#!/bin/sh\necho begun\nexit 7\n")
+    (deploy / "install").chmod(0o755)
+    for report, status in ((tmp_path / "nowhere/r.html", 1), (tmp_path / "r.html", 7)):
+        r = subprocess.run([deploy / "loadtest", "s.json", "--report", report], capture_output=True, text=True, timeout=60)
+        assert r.returncode == status and ("begun" in r.stdout) == (status == 7)
+        assert (f"cannot write the report {report}" in r.stderr) == (status == 1)
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "deploy/load").glob("*.json")))
