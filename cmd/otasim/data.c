@@ -52,6 +52,26 @@ static void failures_put(struct json_out *j, const struct sim *s)
 	json_put_int(j, "disconnected_half_way", s->stats.dropped);
 }
 
+static void profiles_put(struct json_out *j, const struct sim *s)
+{
+	const struct profile *p;
+
+	json_key(j, "profiles");
+	json_object(j);
+	for (size_t i = 0; (p = profile_at(i)); i++) {
+		int64_t ever, n = fleet_playing(s, p, &ever);
+
+		if (n == 0)
+			continue;
+		json_key(j, p->name);
+		json_object(j);
+		json_put_int(j, "devices", n);
+		json_put_int(j, "ever_online", ever);
+		json_object_end(j);
+	}
+	json_object_end(j);
+}
+
 static void devices_put(struct json_out *j, const struct sim *s)
 {
 	const struct stats *t = &s->stats;
@@ -78,6 +98,7 @@ static void devices_put(struct json_out *j, const struct sim *s)
 	json_put_int(j, "reports", t->reports);
 	json_put_int(j, "successes", t->successes);
 	json_put_int(j, "failed", t->failures);
+	profiles_put(j, s);
 	failures_put(j, s);
 	histogram_put(j, "login", &s->login.all);
 	histogram_put(j, "push_to_new_version", &s->update.all);

@@ -86,3 +86,17 @@ int64_t fleet_unheard(const struct sim *s)
 		n += s->devices[i].silent || (!s->devices[i].on && !s->devices[i].done);
 	return n;
 }
+
+int64_t fleet_playing(const struct sim *s, const struct profile *p, int64_t *ret_ever)
+{
+	int64_t n = 0;
+
+	*ret_ever = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		bool plays = s->devices[i].profile == p;
+
+		n += plays;
+		*ret_ever += plays && s->devices[i].ever_online;
+	}
+	return n;
+}

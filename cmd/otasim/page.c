@@ -507,6 +507,26 @@ static void campaigns_table(struct page *p)
 	table_close(p);
 }
 
+static void profiles_table(struct page *p)
+{
+	static const char *const heads[] = { "SDK generation", "#Devices that play it", "#Ever online" };
+	const struct profile *profile;
+
+	table_open(p, heads, ARRAY_LEN(heads));
+	for (size_t i = 0; (profile = profile_at(i)); i++) {
+		int64_t ever, n = fleet_playing(p->l->sim, profile, &ever);
+
+		if (n == 0)
+			continue;
+		row_open(p);
+		cell(p, profile->name);
+		cell_number(p, n);
+		cell_number(p, ever);
+		row_close(p);
+	}
+	table_close(p);
+}
+
 static void failures_table(struct page *p)
 {
 	static const char *const heads[] = { "Failure", "What the device does", "#Asked", "#Devices that do",
@@ -744,6 +764,7 @@ void page_print(const struct load *l, const struct verdicts *v, struct arena *a,
 	buf_adds(out, "<h2>Numbers</h2>\n");
 	campaigns_table(&p);
 	devices_table(&p);
+	profiles_table(&p);
 	failures_table(&p);
 	cuts_table(&p);
 	api_tables(&p);

@@ -121,6 +121,11 @@ const struct profile *profile_find(const char *name)
 	return NULL;
 }
 
+const struct profile *profile_at(size_t i)
+{
+	return i < ARRAY_LEN(profiles) ? &profiles[i] : NULL;
+}
+
 static void mark_fill(struct buf *b, const struct device *d, char mark, int64_t n, const char *v,
 		      const char *w)
 {

@@ -43,6 +43,8 @@ struct profile {
 	const char *http, *http_end;   /* $v: path, $w: host; a Range header goes between the two */
 };
 const struct profile *profile_find(const char *name);
+/* NULL: there are no more. */
+const struct profile *profile_at(size_t i);
 /* Their names with blanks between. */
 const char *profile_names(void);
 

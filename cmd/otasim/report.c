@@ -73,6 +73,22 @@ static void failures(const struct stats *t, struct json_out *j)
 	json_object_end(j);
 }
 
+/* Devices by the SDK generation that they play. */
+static void profiles(const struct sim *s, struct json_out *j)
+{
+	const struct profile *p;
+
+	json_key(j, "profiles");
+	json_object(j);
+	for (size_t i = 0; (p = profile_at(i)); i++) {
+		int64_t ever, n = fleet_playing(s, p, &ever);
+
+		if (n > 0)
+			json_put_int(j, p->name, n);
+	}
+	json_object_end(j);
+}
+
 bool report_write(const struct sim *s)
 {
 	struct arena a;
@@ -87,6 +103,7 @@ bool report_write(const struct sim *s)
 	j = json_new(&a, b);
 	json_object(j);
 	fleet_state(s, j);
+	profiles(s, j);
 	counters(&s->stats, j);
 	failures(&s->stats, j);
 	json_put_int(j, "worst_minute_pushes", push_times_worst(&s->pushes, NULL));

@@ -136,6 +136,8 @@ bool sim_share(const struct sim *s, size_t device, uint64_t what, int64_t share_
 bool fleet_read(struct sim *s);
 /* Devices that will not end a task: silent ones, and those that are not there and have not been updated. */
 int64_t fleet_unheard(const struct sim *s);
+/* Devices that play this generation; *ret_ever: those of them that have been online. */
+int64_t fleet_playing(const struct sim *s, const struct profile *p, int64_t *ret_ever);
 /* One device more; the strings are copied. false: no device, a name is missing or too long. */
 bool fleet_add(struct sim *s, const char *pk, const char *name, const char *secret, const char *version);
 

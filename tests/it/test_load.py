@@ -121,6 +121,9 @@ def test_report_is_the_truth(stack, api, run, tmp_path):
     assert truth["SUCCEEDED"] == devices["successes"] == count - sum(f["devices"] for f in failures.values())
     assert truth["FAILED"] == devices["failed"]
     assert all(f["played"] == f["devices"] for f in failures.values()), failures
+    assert devices["profiles"] == {name: {"devices": count * share // 100, "ever_online": count * share // 100}
+                                   for name, share in MIX.items()}
+    assert re.search(r"<td>c-link-4</td><td class=.n.>24</td><td class=.n.>24</td>", report.page)
     assert all(f["devices"] > 0 for f in failures.values()), "the seed gives every role to somebody"
     assert devices["unheard"] == failures["silent"]["devices"] == truth["IN_PROGRESS"]
 

@@ -23,7 +23,7 @@ def test_every_profile_updates(api, simulate, profile):
                lambda: [(t["TaskStatus"], t["TaskDesc"]) for t in api.tasks(job)])
     report, log = end()
     assert report["successes"] == 3 and report["downloads"] == 3 and report["digest_errors"] == 0
-    assert report["bytes"] == 3 * 200000
+    assert report["bytes"] == 3 * 200000 and report["profiles"] == {profile: 3}
     assert {line.split()[1] for line in log} == {r["DeviceName"] for r in rows}
 
 
