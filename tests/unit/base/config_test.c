@@ -48,7 +48,7 @@ static const char *refusal(const char *text)
 
 static void defaults_are_in_force_before_loading(void)
 {
-	CHECK_INT(config_now()->api_workers, 16);
+	CHECK_INT(config_now()->api_workers, 24);
 	CHECK_STR(config_now()->log_level, "info");
 }
 
@@ -110,7 +110,7 @@ static void refuses_with_line_and_key(void)
 			test_fail(__FILE__, __LINE__, "row %zu: said \"%s\", wanted \"%s\"", i,
 				  said ? said : "(good)", rows[i].says);
 	}
-	CHECK_INT(config_now()->api_workers, 16);
+	CHECK_INT(config_now()->api_workers, 24);
 	done();
 }
 
