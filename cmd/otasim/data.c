@@ -143,7 +143,8 @@ static void campaign_put(struct json_out *j, const struct campaign *c)
 	json_put_int(j, "created_ms", c->created_ms);
 	json_put_int(j, "ended_ms", c->ended_ms);
 	json_put_int(j, "per_minute", c->limit_max);
-	json_put_int(j, "pushes", (int64_t)p->n);
+	json_put_int(j, "pushes", (int64_t)p->n + p->held);
+	json_put_int(j, "held_back", p->held);
 	json_put_int(j, "worst_minute", worst);
 	json_put_int(j, "worst_minute_from_ms", p->n > 0 ? from_ms - start : -1);
 	json_put_int(j, "first_push_ms", p->n > 0 ? p->at_ms[0] - start : -1);

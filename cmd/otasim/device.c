@@ -94,7 +94,8 @@ static void connack(struct device *d, const struct mqtt_packet *p)
 	if (sim_share(s, d->index, 'F', s->o.flap_milli))
 		d->flap_at_ms = now + s->o.flap_every_s * 500 +
 				sim_chance(s, d->index, (uint64_t)now, s->o.flap_every_s * 1000);
-	if (d->profile->traits & PING_FIRST)
+	/* In front of the answer is what the broker kept for the device during a silence. */
+	if (d->held || d->profile->traits & PING_FIRST)
 		ping(d);
 	if (!d->booted && d->profile->first_inform)
 		(void)device_publish(d, "/ota/device/inform/$P/$D", d->profile->first_inform,
@@ -148,6 +149,8 @@ static void packet(struct device *d, const struct mqtt_packet *p)
 		publish(d, p);
 	else if (p->type == MQTT_PUBACK && id == d->inform_packet)
 		d->inform_packet = 0;
+	else if (p->type == MQTT_PINGRESP)
+		d->held = d->cut_silent;
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -309,6 +312,7 @@ void device_cut(struct device *d, int64_t until_ms, bool silent)
 {
 	d->cut_until_ms = i64_max(d->cut_until_ms, until_ms);
 	d->cut_silent = silent;
+	d->held |= silent;
 	if (silent)
 		hold(d, true);
 	else if (d->link == LINK_UP || d->link == LINK_CONNECTING)
@@ -321,6 +325,9 @@ static void mend(struct device *d)
 {
 	d->cut_silent = false;
 	hold(d, false);
+	/* What was under way arrives before the answer. */
+	if (d->link == LINK_UP)
+		ping(d);
 	if (d->download)
 		download_mend(d->download);
 }

@@ -98,13 +98,19 @@ void load_start(struct load *l)
 	(void)fprintf(stderr, "otasim: %zu devices are ready, the run begins\n", l->sim->n);
 }
 
-void load_push(struct load *l, const char *version, int64_t now_ms)
+void load_push(struct load *l, const char *version, int64_t now_ms, bool held)
 {
-	for (size_t i = 0; i < l->plan->n_campaigns; i++)
-		if (strcmp(l->campaigns[i].version, version) == 0) {
-			push_times_add(&l->campaigns[i].pushes, now_ms);
-			return;
-		}
+	for (size_t i = 0; i < l->plan->n_campaigns; i++) {
+		struct campaign *c = &l->campaigns[i];
+
+		if (strcmp(c->version, version) != 0)
+			continue;
+		if (held)
+			push_times_held(&c->pushes);
+		else
+			push_times_add(&c->pushes, now_ms);
+		return;
+	}
 }
 
 /* Is nothing left of what the scenario asks for? */

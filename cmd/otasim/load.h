@@ -129,8 +129,8 @@ bool load_tick(struct load *l, int64_t now_ms, int64_t late_ms);
 /* The end, if it has not come by itself. */
 void load_end(struct load *l, int64_t since_ms);
 void load_free(struct load *l);
-/* A push reached a device. */
-void load_push(struct load *l, const char *version, int64_t now_ms);
+/* A push reached a device; held: a cut had held it back. */
+void load_push(struct load *l, const char *version, int64_t now_ms, bool held);
 /* ms since the start of the run. */
 int64_t load_now(const struct load *l);
 

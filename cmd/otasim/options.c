@@ -61,7 +61,7 @@ static const struct option_row rows[] = {
 	{ "endpoint",       LOAD,  KIND_TEXT,    offsetof(struct options, endpoint),        0, 0, "[https://]HOST:PORT of the management API" },
 	{ "keep-devices",   LOAD,  KIND_TEXT,    offsetof(struct options, keep_file),       0, 0, "file for the devices that a scenario registers, to be used again with --devices" },
 	{ "about",          LOAD,  KIND_TEXT,    offsetof(struct options, about),           0, 0, "what the report should say of the machines and versions" },
-	{ "push-log",       BOTH,  KIND_TEXT,    offsetof(struct options, push_log_file),   0, 0, "file for one line a push: ms since boot, device, version" },
+	{ "push-log",       BOTH,  KIND_TEXT,    offsetof(struct options, push_log_file),   0, 0, "file for one line a push: ms since boot, device, version; \"again\" if it had it before, \"held\" if a cut held it back" },
 };
 /* clang-format on */
 

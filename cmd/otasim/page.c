@@ -332,8 +332,9 @@ static void pushes_charts(struct page *p)
 {
 	struct chart c = chart_new(
 		p, "minute", "Pushes in the 60 seconds before, against the limit", "",
-		"Counted when a push arrives at its device. The limit is the job's "
-		"MaximumPerMinute, as the platform says it is in force. The line must not cross it.");
+		"Counted when a push arrives at its device, but for those that a silent cut held back. The "
+		"limit is the job's MaximumPerMinute, as the platform says it is in force. The line must not "
+		"cross it.");
 
 	pushes_chart(p, &c, false);
 	c = chart_new(
@@ -492,7 +493,7 @@ static void campaigns_table(struct page *p)
 		row_open(p);
 		cell_id(p, c->job ? c->job : "none");
 		cell_number(p, c->limit_max);
-		cell_number(p, (int64_t)c->pushes.n);
+		cell_number(p, (int64_t)c->pushes.n + c->pushes.held);
 		cell_number(p, push_times_worst(&c->pushes, NULL));
 		cell_right(p, used < 0 ? "-" : say_percent(p->a, used, PERCENT_MILLI));
 		cell_number(p, c->states[TASK_SUCCEEDED]);

@@ -10,7 +10,15 @@ void push_times_add(struct push_times *p, int64_t now_ms)
 		p->at_ms = realloc(p->at_ms, p->cap * sizeof *p->at_ms);
 		ensure(p->at_ms);
 	}
+	if (p->n == 0)
+		p->held_before = p->held;
+	p->held_between = p->held - p->held_before;
 	p->at_ms[p->n++] = now_ms;
+}
+
+void push_times_held(struct push_times *p)
+{
+	p->held++;
 }
 
 int64_t push_times_worst(const struct push_times *p, int64_t *ret_from_ms)

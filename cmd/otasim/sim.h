@@ -71,6 +71,7 @@ struct device {
 	bool on;	      /* wants to be connected */
 	int64_t cut_until_ms; /* boot time; its network is gone until then */
 	bool cut_silent;
+	bool held; /* what arrives may have been sent during a silence */
 	enum link_state link;
 	struct bufferevent *bev;
 	int64_t link_since_ms; /* boot time of the last step of the link */

@@ -276,12 +276,15 @@ static void push_log(struct device *d, int64_t now, const char *version, bool ag
 {
 	struct sim *s = d->sim;
 
-	push_times_add(&s->pushes, now);
+	if (d->held)
+		push_times_held(&s->pushes);
+	else
+		push_times_add(&s->pushes, now);
 	if (s->load)
-		load_push(s->load, version, now);
+		load_push(s->load, version, now, d->held);
 	if (s->push_log)
-		(void)fprintf(s->push_log, "%lld %s %s%s\n", (long long)now, d->name, version,
-			      again ? " again" : "");
+		(void)fprintf(s->push_log, "%lld %s %s%s%s\n", (long long)now, d->name, version,
+			      again ? " again" : "", d->held ? " held" : "");
 }
 
 /* Counts it; false when nothing is to be done about it. */

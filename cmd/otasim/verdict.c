@@ -54,12 +54,12 @@ static const char *title(struct verdicts *v, const struct campaign *c, const cha
 int64_t campaign_used_milli(const struct campaign *c)
 {
 	const struct push_times *p = &c->pushes;
-	int64_t span_ms = p->n > 1 ? p->at_ms[p->n - 1] - p->at_ms[0] : 0;
+	int64_t after_first = (int64_t)p->n - 1, span_ms = p->n > 1 ? p->at_ms[after_first] - p->at_ms[0] : 0;
 
 	if (span_ms <= 0 || c->limit_max <= 0)
 		return -1;
-	return (int64_t)((double)(p->n - 1) * PUSH_WINDOW_MS / (double)span_ms / (double)c->limit_max *
-			 PERCENT_MILLI);
+	return (int64_t)((double)(after_first + p->held_between) * PUSH_WINDOW_MS / (double)span_ms /
+			 (double)c->limit_max * PERCENT_MILLI);
 }
 
 static void rate_verdict(struct verdicts *v, const struct campaign *c)
@@ -79,6 +79,11 @@ static void rate_verdict(struct verdicts *v, const struct campaign *c)
 		add(v, VERDICT_GOOD, title(v, c, "Rate kept"),
 		    "At most %s pushes reached devices in any 60 seconds; %s a minute are allowed.",
 		    say_number(a, worst), say_number(a, c->limit_max));
+	if (c->pushes.held > 0)
+		add(v, VERDICT_NOTE, title(v, c, "Pushes held back by a cut"),
+		    "%s, not judged: they arrived when a silence was over, and that does not say when they "
+		    "were sent. otactl job pace does.",
+		    say_number(a, c->pushes.held));
 }
 
 static void used_verdict(struct verdicts *v, const struct campaign *c)

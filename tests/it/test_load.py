@@ -189,6 +189,14 @@ def test_cuts_and_disconnects_happen(stack, run):
                              and at_ms between %s and %s""", job_row(stack, campaign), start + 29000, start + 35000)
     assert moved == 0
     assert campaign["pushes"] >= count
+    # What was pushed into the silence came in one burst: it is in no minute. All others are in one. Whose network is
+    # mended is looked at once a second.
+    sent = [stack.sql_one("select count(*) from task_event where job_id = %s and why = 3 and at_ms between %s and %s",
+                          job_row(stack, campaign), start + 26000 + slack, start + 36000 - slack + late)
+            for slack, late in ((200, 0), (-200, 1500))]
+    assert 0 < sent[0] <= campaign["held_back"] <= sent[1], sent
+    assert campaign["worst_minute"] == campaign["pushes"] - campaign["held_back"]
+    assert "Pushes held back by a cut" in {v["title"] for v in data["verdicts"]}
 
 
 def test_waves(stack, run):

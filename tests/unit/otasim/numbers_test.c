@@ -104,6 +104,24 @@ static void sixty_seconds_later_is_another_minute(void)
 	push_times_free(&p);
 }
 
+/* What a cut held back is counted and has no minute. */
+static void held_back_is_not_judged(void)
+{
+	struct push_times p = { 0 };
+
+	push_times_held(&p); /* before the first, so perhaps sent before it, too */
+	push_times_add(&p, 1000);
+	push_times_held(&p);
+	push_times_held(&p);
+	CHECK_INT(p.held_between, 0);
+	push_times_add(&p, 1001);
+	push_times_held(&p);
+	CHECK_INT(push_times_worst(&p, NULL), 2);
+	CHECK_INT(p.held, 4);
+	CHECK_INT(p.held_between, 2);
+	push_times_free(&p);
+}
+
 static void shares_are_exact_and_mixed(void)
 {
 	static const int64_t shares[] = { 40, 40, 15, 5, 0 };
@@ -149,4 +167,5 @@ TESTS("otasim/numbers", { "percentiles_are_close_and_never_below", percentiles_a
       { "every_small_value_and_the_largest", every_small_value_and_the_largest },
       { "fullest_minute", fullest_minute }, { "shares_are_exact_and_mixed", shares_are_exact_and_mixed },
       { "numbers_in_words", numbers_in_words },
-      { "sixty_seconds_later_is_another_minute", sixty_seconds_later_is_another_minute })
+      { "sixty_seconds_later_is_another_minute", sixty_seconds_later_is_another_minute },
+      { "held_back_is_not_judged", held_back_is_not_judged })
