@@ -107,6 +107,7 @@ static void connack(struct device *d, const struct mqtt_packet *p)
 			device_subscribe(d, *t);
 	if (!d->booted || d->inform_due || d->inform_packet != 0)
 		update_inform(d);
+	update_fail(d);
 	d->booted = d->ever_online = true;
 }
 

@@ -80,7 +80,7 @@ static const struct key_row failure_rows[] = {
 #include "cmd/otasim/failures.def"
 #undef FAILURE
 	{ "attempts",     VALUE_NUMBER,  F(fleet.fail_first), 0, 1000, NULL, 0, "", "A failing device fails so many times, then does well (for retries); 0: always." },
-	{ "disconnect",   VALUE_PERCENT, F(fleet.drop_milli), 0, 0, NULL, 0, "", "No failure by itself: the device loses the network half-way through its download, comes back and resumes." },
+	{ "disconnect",   VALUE_PERCENT, F(fleet.drop_milli), 0, 0, NULL, 0, "", "No failure by itself: the device loses the network half-way through its download, comes back and resumes. Once for each version that it is told to install." },
 	{ "disconnect_s", VALUE_NUMBER,  F(fleet.drop_s), 1, 100000, NULL, 0, "", "How long it is away." },
 };
 static const struct section failure_section = { "failures", 0, ROWS(failure_rows) };

@@ -82,6 +82,7 @@ struct device {
 	uint16_t packet_id;
 	bool booted; /* its process has been connected before */
 	bool ever_online, inform_due;
+	int64_t failure_due;	/* step to report when it is connected again; 0: none */
 	uint16_t inform_packet; /* QoS 1 inform without its PUBACK; 0: none */
 
 	char version[VERSION_MAX_LEN + 1];
@@ -92,8 +93,8 @@ struct device {
 	struct blocks *blocks;
 	bool load_queued; /* in loads, also when it has been switched off since */
 	bool silent;	  /* plays FAIL_SILENT */
-	bool dropped;	  /* has lost the network half-way through this update */
 	bool done;	  /* an update of this device ended, well or not */
+	char dropped[VERSION_MAX_LEN + 1]; /* it has lost the network half-way to this version already */
 };
 
 struct sim {
@@ -171,6 +172,8 @@ void update_push(struct device *d, const char *payload, size_t len, bool pulled)
 void update_pull(struct device *d);
 void update_progress(struct device *d, int64_t step, const char *desc);
 void update_inform(struct device *d);
+/* Reports the failure that is due, when it is connected. */
+void update_fail(struct device *d);
 /* The current file is there (0), or why not: the step to report, -2 to -4. */
 void update_loaded(struct device *d, int64_t failure);
 /* How it fails at every push, before "attempts" is looked at. */

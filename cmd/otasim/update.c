@@ -110,11 +110,22 @@ static void update_end(struct device *d)
 	d->sim->active_ms = clock_boot_ms();
 }
 
+void update_fail(struct device *d)
+{
+	int64_t step = d->failure_due;
+
+	if (step == 0 || d->link != LINK_UP)
+		return;
+	d->failure_due = 0;
+	update_progress(d, step, step == -2 ? d->profile->loss_desc : "");
+}
+
 static void fail_with(struct device *d, int64_t step)
 {
 	d->sim->stats.failures++;
 	d->failed_pushes++;
-	update_progress(d, step, step == -2 ? d->profile->loss_desc : "");
+	d->failure_due = step;
+	update_fail(d);
 	update_end(d);
 }
 
@@ -314,7 +325,7 @@ static bool push_taken(struct device *d, const char *payload, size_t len, bool p
 		push_log(d, now, d->push->version, d->done);
 		s->stats.duplicates += d->done;
 	}
-	d->done = d->dropped = d->silent = false;
+	d->done = d->silent = false;
 	d->pushed_ms = now;
 	return true;
 }
@@ -392,8 +403,9 @@ bool update_halfway(struct device *d)
 		play_failure(d, FAIL_DOWNLOAD);
 		return false;
 	}
-	if (!d->dropped && update_drops(d)) {
-		d->dropped = true;
+	/* Once for a version: who lost it at every push would never get to its end. */
+	if (strcmp(d->dropped, d->push->version) != 0 && update_drops(d)) {
+		(void)snprintf(d->dropped, sizeof d->dropped, "%s", d->push->version);
 		s->stats.dropped++;
 		device_cut(d, clock_boot_ms() + s->o.drop_s * MS_PER_SECOND, false);
 	}
@@ -453,4 +465,5 @@ void update_drop(struct device *d)
 	fetch_end(d);
 	push_free(d);
 	d->update = UPDATE_NONE;
+	d->failure_due = 0;
 }

@@ -199,6 +199,22 @@ def test_cuts_and_disconnects_happen(stack, run):
     assert "Pushes held back by a cut" in {v["title"] for v in data["verdicts"]}
 
 
+def test_failures_of_those_who_lose_the_network(stack, run):
+    """They fail while they are away: they say so when they are back, and do not lose it again."""
+    count = 10
+    report = run(scenario(
+        duration_s=90,
+        devices={"count": count, "profiles": {"paho": 100}, "online": [[0, count]], "flash_ms": 300,
+                 "download_kib_s": 64},
+        failures={"burn": 100, "disconnect": 100, "disconnect_s": 3},
+        campaigns=[{"at_s": 1, "per_minute": 500, "package_kib": 64}]))
+    data, campaign = report.data, report.data["campaigns"][0]
+
+    assert data["verdict"] in ("good", "doubtful"), data["verdicts"]
+    assert in_database(stack, campaign)["FAILED"] == count
+    assert data["devices"]["disconnected_half_way"] == count
+
+
 def test_waves(stack, run):
     """Three times as many devices as connections."""
     report = run(scenario(
