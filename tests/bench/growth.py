@@ -4,9 +4,6 @@ PostgreSQL), each as a ratio to the smallest; on a machine that others use the s
 jobs cost whose devices are all offline, and what a transaction costs that somebody else holds open, as a ratio to the same
 tables without it. What is measured leaves tasks behind as well: counted with the others."""
 import contextlib
-import mmap
-import pathlib
-import re
 import statistics
 import sys
 import time
@@ -14,12 +11,11 @@ import time
 import psycopg2
 from client import wait_until
 from paths import ingest, make, pump
-from rig import Limits, PlainBroker, Stack
+from rig import Limits, PlainBroker, Stack, touch_memory
 
 SETTINGS = {**pump.SETTINGS, **ingest.SETTINGS, "limit_firmwares": 0}
 REPEAT = 3
 IDLE_S, HELD_S, HELD_FLEETS = 20, 120, 30
-TOUCHED = 0.7  # of the memory that is free
 JOBS = (100, 1000)
 FLEET = 1_000_000  # devices behind the tasks; more tasks are of several jobs, all but one over
 make.DEVICES = 100_000
@@ -62,16 +58,6 @@ class Tables:
         self.jobs = wanted
         wait_until(lambda: self.stack.one("select bool_and(making = 3) from job_run"), 600)
         self.stack.sql("vacuum analyze")
-
-
-def touch_memory():
-    """A virtual machine gets a page of memory from its host when it is first touched, which takes four times as long as to
-    use it: what is measured later, on larger tables, would look dearer."""
-    available = int(re.search(r"MemAvailable:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1)) * 1024
-    piece = bytes(1 << 20)
-    with mmap.mmap(-1, int(available * TOUCHED)) as m:
-        for _ in range(len(m) // len(piece)):
-            m.write(piece)
 
 
 def settle(stack):

@@ -11,7 +11,7 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from rig import PARTS, ROOT, Limits, PlainBroker, Stack, memory_kib  # noqa: E402
+from rig import PARTS, ROOT, Limits, PlainBroker, Stack, memory_kib, touch_memory  # noqa: E402
 
 PATHS = ("idle", "download", "gateway", "make", "make_gray", "pump", "ingest", "end_to_end")
 
@@ -98,6 +98,8 @@ def main():
             print(json.dumps({"machine": machine(), **found}, indent=1))
         return
     rows = []
+    if not o.quick:
+        touch_memory()
     with Limits(o.limits) as limits:
         if not limits.there:
             print(f"{o.limits} has no programs that measure the limits: the product alone", file=sys.stderr)
