@@ -184,7 +184,8 @@ struct sim_job *job_for_all(struct world *w, const struct sim_job *wish)
 	j->targets = TARGETS_ALL;
 	j->overwrite_mode = 1;
 	j->need_push = true;
-	j->retry_interval_min = -1;
+	if (j->retry_count == 0)
+		j->retry_interval_min = -1;
 	j->silent_from_us = INT64_MAX;
 	j->created_ms = clock_now();
 	j->n_rates = 1;
@@ -202,6 +203,10 @@ struct sim_job *job_for_all(struct world *w, const struct sim_job *wish)
 		param_int(&q, "MaximumPerMinute", j->most);
 	if (j->timeout_min > 0)
 		param_int(&q, "TimeoutInMinutes", j->timeout_min);
+	if (j->retry_count > 0) {
+		param_int(&q, "RetryInterval", j->retry_interval_min);
+		param_int(&q, "RetryCount", j->retry_count);
+	}
 	e = call(&q);
 	if (e != OK && e != ERR_NO_DEVICE)
 		broken(w, "%s: %s", q.action, error_text(&q.error));

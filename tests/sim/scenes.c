@@ -84,18 +84,23 @@ static void expect(struct world *w, int64_t is, int64_t least, int64_t most, con
 		broken(w, "%s: %lld, not %lld to %lld", what, (long long)is, (long long)least, (long long)most);
 }
 
-static void says(struct world *w, int64_t step, int64_t b, const char *version)
+static void device_says(struct world *w, struct device *d, int64_t step, const char *version)
 {
-	struct device *d = &w->devices[0];
 	struct said s = { .kind = version ? SAID_VERSION : SAID_STEP, .device = d, .version = version, .step = (int)step,
 			  .text = "" };
 	long long id = model_said(w, s);
 
-	(void)b;
 	broker_uplink(w, arena_printf(&w->arena, "/ota/device/%s/" SIM_PRODUCT "/%s", version ? "inform" : "progress", d->name),
 		      version ? arena_printf(&w->arena, "{\"id\":\"%lld\",\"params\":{\"version\":\"%s\"}}", id, version)
 			      : arena_printf(&w->arena, "{\"id\":\"%lld\",\"params\":{\"step\":\"%lld\",\"desc\":\"\"}}", id,
 					     (long long)step));
+}
+
+/* The first of them; as a thing that is done at a time. */
+static void says(struct world *w, int64_t step, int64_t b, const char *version)
+{
+	(void)b;
+	device_says(w, &w->devices[0], step, version);
 }
 
 /* ---- pace ---- */
@@ -236,6 +241,29 @@ static void scene_log_counts_what_went_out(void)
 	p = pace_of(w, j);
 	expect(w, p.pushes, j->made, j->made, "pushes by the log");
 	expect(w, p.worst, j->made, j->made, "the fullest minute by the log");
+	world_free(w);
+}
+
+/* Retries are claimed while the broker is frozen, and taken back: they are pending as before, and pushed then. */
+static void scene_retries_that_did_not_go_out(void)
+{
+	struct world *w = silent_world("--filter scene_retries_that", 8);
+	struct sim_job *j;
+
+	w->p.window = 2;
+	connect_all(w);
+	j = job_for_all(w, &(struct sim_job){ .package = &w->packages[0], .rates = { { .rate = 1000 } }, .retry_interval_min = 10,
+					      .retry_count = 1 });
+	wait_us(w, 20 * US_PER_SECOND);
+	for (size_t i = 0; i < w->n_devices; i++)
+		device_says(w, &w->devices[i], -1, NULL);
+	wait_us(w, 599 * US_PER_SECOND);
+	expect(w, (int64_t)j->n_pushed, j->made, j->made, "pushes before the retry");
+	broker_tend(w);
+	broker_freeze(w, 5 * US_PER_SECOND);
+	wait_us(w, 60 * US_PER_SECOND);
+	expect(w, ask_database(w, "select count(*) from task_event where why = 16"), 1, INT64_MAX, "pushes taken back");
+	expect(w, (int64_t)j->n_pushed, 2 * j->made, 2 * j->made, "pushes with the retry");
 	world_free(w);
 }
 
@@ -414,6 +442,7 @@ const struct scene scenes[] = {
 	{ "scene_gate_after_a_crash", scene_gate_after_a_crash },
 	{ "scene_log_names_the_limit_of_the_claim", scene_log_names_the_limit_of_the_claim },
 	{ "scene_log_counts_what_went_out", scene_log_counts_what_went_out },
+	{ "scene_retries_that_did_not_go_out", scene_retries_that_did_not_go_out },
 	{ "scene_clock_set_back", scene_clock_set_back },
 	{ "scene_versions_of_before_the_clock_was_set_back", scene_versions_of_before_the_clock_was_set_back },
 	{ "scene_success_before_time_limit", scene_success_before_time_limit },
